@@ -1,0 +1,49 @@
+# The two commands of the README are `make run` and `make test`; each sets up what it needs first.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PYTEST := $(VENV)/bin/pytest
+# Extra arguments for pytest, as in: make test ARGS='-k sgir -x'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test long lint format bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.complete ## the virtual environment and Debian's packages (fast when done)
+	@scripts/setup-debian
+
+# Whatever may change what is installed is a prerequisite; the stamp is written last.
+$(VENV)/.complete: pyproject.toml constraints.txt scripts/setup
+	@scripts/setup $(VENV)
+	@touch $@
+
+run: setup ## start a daemon, run an AArch64 guest against it and show what happened
+	$(PYTHON) -m vgicd_machine.demo
+
+test: setup ## the ordinary test suite
+	$(PYTEST) -m 'not long' $(ARGS)
+
+long: setup ## the tests that take more than ten seconds each
+	$(PYTEST) -m long $(ARGS)
+
+lint: setup ## ruff and mypy --strict
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup ## let ruff mend what it can
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+bench: setup ## measure against QEMU's qtest server and a C echo
+	$(PYTHON) -m tests.bench $(ARGS)
+
+lock: ## renew constraints.txt with the newest versions that pyproject.toml allows
+	scripts/lock
+
+clean: ## remove everything that is made, the virtual environment included
+	rm -rf $(VENV) .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
