@@ -19,9 +19,7 @@ UNFINISHED = re.compile(r"(?<![A-Za-z])(?:TO" + r"DO|FIX" + r"ME|pragma: no " + 
 
 
 def tracked_files() -> list[Path]:
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [path for name in listing.split("\0") if name and (path := ROOT / name).is_file()]
 
 
@@ -50,9 +48,7 @@ def test_no_file_names_a_place_on_one_machine() -> None:
 
 
 def test_no_source_is_left_unfinished_or_excused() -> None:
-    assert (
-        lines_matching(UNFINISHED, [path for path in FILES if path.suffix in {".py", ".c", ".h", ".S"}]) == []
-    )
+    assert lines_matching(UNFINISHED, [path for path in FILES if path.suffix in {".py", ".c", ".h", ".S"}]) == []
 
 
 def test_every_source_file_has_one_subject() -> None:
