@@ -1,0 +1,114 @@
+"""One virtual interrupt: the truth about it, except what a list register of a running vCPU holds meanwhile.
+
+Private interrupts (SGI 0-15, PPI 16-31) exist once per vCPU, SPIs once per domain.  An interrupt is on at most one
+ap_list, and `vcpu` names it (invariant I1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vgicd.vgic.vcpu import Vcpu
+
+NR_SGIS: Final = 16
+NR_PRIVATE: Final = 32
+LAST_SPI: Final = 1019
+PRIORITY_MASK: Final = 0xF8  # five bits are implemented
+
+
+class VgicIrq:
+    """State of one interrupt (spec 1.2), with its reset values (spec 1.9).
+
+    `rank`, `deliverable` and `touched` belong to the ap_list that the interrupt is on.
+    """
+
+    # State proper, in the order of the state image; `STATE` is what a snapshot holds.
+    STATE: Final = (
+        "enabled",
+        "is_level",
+        "priority",
+        "group",
+        "targets",
+        "line_level",
+        "pending_latch",
+        "active",
+        "source",
+        "active_source",
+        "soft",
+        "hw",
+        "hwintid",
+    )
+    __slots__ = (
+        "active",
+        "active_source",
+        "deliverable",
+        "enabled",
+        "group",
+        "hw",
+        "hwintid",
+        "intid",
+        "is_level",
+        "line_level",
+        "owner",
+        "pending_latch",
+        "priority",
+        "rank",
+        "refcount",
+        "soft",
+        "source",
+        "target_vcpu",
+        "targets",
+        "touched",
+        "vcpu",
+    )
+
+    def __init__(self, intid: int, home: Vcpu | None) -> None:
+        self.intid = intid
+        self.vcpu: Vcpu | None = None  # whose ap_list it is on
+        self.target_vcpu: Vcpu | None = home  # where it should go
+        self.targets = 1 << home.id if home is not None else 0
+        self.enabled = intid < NR_SGIS
+        self.is_level = NR_SGIS <= intid < NR_PRIVATE
+        self.priority = 0
+        self.group = 0
+        self.line_level = False
+        self.pending_latch = False
+        self.active = False
+        self.source = 0  # SGI: vCPUs whose request is in no list register yet
+        self.active_source = 0  # SGI: who requested the active instance
+        self.soft = False  # level: the list register's pending bit carries the latch
+        self.hw = False
+        self.hwintid = 0
+        self.owner: object = None  # the device of this domain that alone may drive the line
+        self.refcount = 0  # LPIs only; membership of an ap_list would hold one
+        self.rank = 0
+        self.deliverable = 0
+        self.touched = False
+
+    @property
+    def pending(self) -> bool:
+        """Edge: the latch.  Level: the latch or the line (spec 1.6)."""
+        return self.pending_latch or (self.is_level and self.line_level)
+
+    @property
+    def is_sgi(self) -> bool:
+        return self.intid < NR_SGIS
+
+    @property
+    def is_mapped_level(self) -> bool:
+        return self.is_level and self.hw
+
+    def __repr__(self) -> str:
+        flags = "".join(
+            letter if on else "-"
+            for letter, on in (
+                ("E", self.enabled),
+                ("L", self.is_level),
+                ("l", self.line_level),
+                ("p", self.pending_latch),
+                ("A", self.active),
+                ("H", self.hw),
+            )
+        )
+        return f"<irq {self.intid} {flags} prio {self.priority:#04x}>"

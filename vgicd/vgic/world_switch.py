@@ -1,0 +1,316 @@
+"""The world switch: list registers filled on guest entry and folded back on exit (spec 4).
+
+Between exit and entry an interrupt's state is all in its `VgicIrq`; between entry and exit the pending bit, the
+active bit and one SGI source of the loaded ones are in the list registers.  Invariants: an IRQ in an LR of v is on
+v's ap_list (I3); no INTID is in two LRs of one vCPU (I4); LRs from `used_lrs` on are zero.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vgicd.hw import list_register as lr
+from vgicd.hw.events import EventKind
+from vgicd.hw.gich import (
+    EN,
+    EOI_COUNT_SHIFT,
+    LRENPIE,
+    NPIE,
+    UIE,
+    VGRP0DIE,
+    VGRP0EIE,
+    VGRP1DIE,
+    VGRP1EIE,
+)
+from vgicd.vgic.ap_list import ACTIVE, NOT, PENDING
+from vgicd.vgic.irq import NR_SGIS, VgicIrq
+from vgicd.vgic.vcpu import Vcpu
+from vgicd.vgic.virq import Virqs
+
+_LAST = 1 << 16  # added to a rank: behind everything else
+
+
+class Folded(NamedTuple):
+    """What an interrupt's state is once its list register is folded back."""
+
+    active: bool
+    active_source: int
+    pending_latch: bool
+    source: int
+    resample: bool  # the line must be read anew from the physical interrupt
+
+
+class WorldSwitch(Virqs):
+    """Fifth layer: exit (fold, prune) and entry (sort, flush), and the question whether to wake up."""
+
+    # --- exit ---------------------------------------------------------------------------------------------------
+
+    def exit(self, vcpu: Vcpu) -> None:
+        """`vcpu` leaves the guest: fold its list registers, then drop or move what has no business on its list."""
+        self.kicked &= ~(1 << vcpu.id)
+        self.fold(vcpu)
+        self.prune(vcpu)
+
+    def fold(self, vcpu: Vcpu) -> None:
+        """Take the list registers' state back into the interrupts and leave the hardware empty."""
+        gich = vcpu.gich
+        lrs = gich.lrs
+        ap_list = vcpu.ap_list
+        for index in range(vcpu.used_lrs):
+            word = lrs[index]
+            lrs[index] = 0
+            irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
+            if irq is not None:
+                self.fold_lr(irq, word)
+                ap_list.touch(irq)
+        gich.top = 0
+        missed = gich.hcr >> EOI_COUNT_SHIFT
+        if missed:
+            self.replay_eois(vcpu, missed)
+        if vcpu.groups != gich.ctlr & 3:
+            ap_list.touch_all()
+        gich.hcr = 0
+        vcpu.used_lrs = 0
+        vcpu.dirty = True
+
+    def folded(self, irq: VgicIrq, word: int) -> Folded:
+        """What folding LR `word` makes of `irq`.  Pure; `fold_lr` does it and DEBUG reads show it."""
+        active = bool(word & lr.ACTIVE)
+        active_source, latch, source = irq.active_source, irq.pending_latch, irq.source
+        resample = False
+        if irq.intid < NR_SGIS:
+            cpu = (word & lr.CPUID) >> lr.SOURCE_SHIFT
+            if active:
+                active_source = cpu
+            if word & lr.PENDING:
+                latch = True
+                source |= 1 << cpu
+        elif not irq.is_level:
+            latch = latch or bool(word & lr.PENDING)
+        else:
+            if word & lr.PENDING and irq.soft:
+                latch = True
+            if irq.hw:
+                deactivated = irq.active and not active
+                resample = bool(word & lr.PENDING) or (deactivated and irq.line_level)
+        return Folded(active, active_source, latch, source, resample)
+
+    def fold_lr(self, irq: VgicIrq, word: int) -> None:
+        """Fold one list register (spec 4.8)."""
+        irq.active, irq.active_source, irq.pending_latch, irq.source, resample = self.folded(irq, word)
+        irq.soft = False
+        if irq.hw:
+            if not word & lr.STATE:
+                self.physical[irq.hwintid].inprogress = False
+            if resample:
+                self.resample(irq)
+
+    def missed_deactivations(self, vcpu: Vcpu, count: int) -> list[VgicIrq]:
+        """The active interrupts outside the list registers that `count` unmatched EOIs deactivate.
+
+        They are sought behind the last one that got a list register: an EOI that the hardware counted was for an
+        interrupt it did not hold (F23).
+        """
+        irqs = vcpu.ap_list.irqs
+        last = vcpu.last_lr_irq
+        start = irqs.index(last) + 1 if last is not None and last.vcpu is vcpu else 0
+        return [irq for irq in irqs[start:] if irq.active][:count]
+
+    def replay_eois(self, vcpu: Vcpu, count: int) -> None:
+        """Step: deactivate what the guest ended while it was in no list register."""
+        for irq in self.missed_deactivations(vcpu, count):
+            self.deactivate(irq)
+
+    def deactivate(self, irq: VgicIrq) -> None:
+        """End the active state of an interrupt that is in no list register, as its LR would have."""
+        irq.active = False
+        self.touch(irq)
+        if self.watched:
+            self.note(EventKind.DEACTIVATE, irq.vcpu.id if irq.vcpu else 0, irq.intid)
+        if irq.hw:
+            self.physical.deactivate(irq.hwintid)
+            self.physical[irq.hwintid].inprogress = False
+            if irq.is_level and irq.line_level:
+                self.resample(irq)
+
+    def prune(self, vcpu: Vcpu) -> None:
+        """Take off `vcpu`'s list what is destined nowhere, and move what is destined elsewhere (spec 4.3)."""
+        ap_list = vcpu.ap_list
+        if not self.options.lazy:
+            ap_list.touch_all()
+        oracle = self.oracle
+        strays = [irq for irq in ap_list.touched if oracle(irq) is not vcpu]
+        for irq in ap_list.in_order(strays):
+            target = oracle(irq)
+            ap_list.remove(irq)
+            if target is None:
+                if self.watched:
+                    self.note(EventKind.UNLIST, vcpu.id, irq.intid)
+                continue
+            target.ap_list.append(irq)
+            target.dirty = True
+            if self.watched:
+                self.note(EventKind.MIGRATE, vcpu.id, irq.intid, target.id)
+            self.kick_after_migration(target)
+
+    def kick_after_migration(self, target: Vcpu) -> None:
+        """Step: the new owner must not have to wait for an unrelated exit (F4)."""
+        self.kick(target)
+
+    # --- entry --------------------------------------------------------------------------------------------------
+
+    def enter(self, vcpu: Vcpu) -> None:
+        """`vcpu` is about to run: order its list if it overflows, load the list registers, program HCR."""
+        gich, ap_list = vcpu.gich, vcpu.ap_list
+        if not self.options.lazy:
+            ap_list.touch_all()
+        vcpu.groups = gich.ctlr & 3
+        ap_list.refresh(self.assess)
+        nr_lrs = gich.nr_lrs
+        if len(ap_list.irqs) > nr_lrs:
+            ap_list.sort()
+        lrs = gich.lrs
+        wanted = min(ap_list.counts[PENDING] + ap_list.counts[ACTIVE], nr_lrs)
+        count = 0
+        last = None
+        if wanted:
+            for irq in ap_list.irqs:
+                if irq.deliverable:
+                    word = lrs[count] = self.populate(irq)
+                    count += 1
+                    last = irq
+                    if self.watched:
+                        self.note(EventKind.LOAD, vcpu.id, irq.intid, word)
+                    if count == wanted:
+                        break
+        vcpu.used_lrs = gich.top = count
+        vcpu.last_lr_irq = last
+        gich.hcr = self.entry_hcr(vcpu)
+        vcpu.dirty = False
+
+    def assess(self, irq: VgicIrq, vcpu: Vcpu) -> tuple[int, int]:
+        """Step: (rank, deliverable) of a member of `vcpu`'s list, lower ranks first (spec 3, F22).
+
+        What is pending, enabled and not active precedes everything else; then by priority; then hardware-mapped
+        ones; what is disabled, or of a group that the guest disabled, is last.
+        """
+        rank = irq.priority << 1
+        if not irq.hw:
+            rank |= 1
+        pending = irq.pending_latch or (irq.is_level and irq.line_level)
+        if irq.active:
+            deliverable = ACTIVE
+            rank |= 0x200
+        elif not (irq.enabled and pending):
+            deliverable = NOT
+            rank |= 0x200
+        else:
+            deliverable = PENDING if self.enabled and irq.target_vcpu is vcpu else NOT
+        if not irq.enabled or not vcpu.groups >> irq.group & 1:
+            rank |= _LAST
+        return rank, deliverable
+
+    def populate(self, irq: VgicIrq) -> int:
+        """The LR word for `irq`, whose pending state moves into it (spec 4.8).
+
+        An active instance is never shown pending as well when the interrupt is a level one, hardware-mapped, or an
+        SGI with requests from others waiting: EOI then asks for an exit, which loads the next instance.
+        """
+        word = irq.intid | irq.priority >> 3 << lr.PRIORITY_SHIFT | irq.group << lr.GROUP_SHIFT
+        allow = irq.enabled and self.enabled
+        sgi = irq.intid < NR_SGIS
+        active = irq.active
+        if active:
+            word |= lr.ACTIVE
+            if sgi:
+                word |= irq.active_source << lr.SOURCE_SHIFT
+                if irq.source:
+                    allow = False
+                    word |= lr.EOI
+        if irq.hw:
+            word |= lr.HW | irq.hwintid << lr.SOURCE_SHIFT
+            if active:
+                allow = False
+        elif irq.is_level:
+            word |= lr.EOI
+            if active:
+                allow = False
+        if not allow:
+            return word
+        if irq.is_level:
+            if irq.pending_latch or irq.line_level:
+                word |= lr.PENDING
+                irq.soft = irq.pending_latch
+                irq.pending_latch = False
+                if irq.hw:
+                    irq.line_level = False
+        elif irq.pending_latch:
+            if sgi:
+                source = irq.source & -irq.source
+                if not source:
+                    self.sourceless_sgis += 1
+                    return word if active else 0
+                word |= source.bit_length() - 1 << lr.SOURCE_SHIFT
+                irq.source ^= source
+                irq.pending_latch = bool(irq.source)
+                if irq.source:
+                    word |= lr.EOI
+            else:
+                irq.pending_latch = False
+            word |= lr.PENDING
+        return word
+
+    def entry_hcr(self, vcpu: Vcpu) -> int:
+        """Step: HCR for the guest about to run (spec 4.8): a maintenance interrupt for whatever must be reloaded."""
+        ctlr = vcpu.gich.ctlr
+        nr_lrs = vcpu.gich.nr_lrs
+        hcr = EN | (VGRP0DIE if ctlr & 1 else VGRP0EIE) | (VGRP1DIE if ctlr & 2 else VGRP1EIE)
+        _, pending, active = vcpu.ap_list.counts
+        if pending + active > nr_lrs:
+            hcr |= UIE
+            if pending > nr_lrs:
+                hcr |= NPIE
+            if active:
+                hcr |= LRENPIE
+        return hcr
+
+    # --- waking -------------------------------------------------------------------------------------------------
+
+    def pending_check(self, vcpu: Vcpu) -> bool:
+        """Has `vcpu` something to be woken for (spec 4.7)?  What its list registers hold counts."""
+        if not self.enabled:
+            return False
+        overlay = self.overlay(vcpu)
+        pmr = vcpu.gich.pmr
+        for irq in vcpu.ap_list.irqs:
+            if not irq.enabled or irq.priority >= pmr or irq.target_vcpu is not vcpu:
+                continue
+            shown = overlay.get(irq.intid)
+            if shown is None:
+                if irq.pending and not irq.active:
+                    return True
+            elif not shown.active and (shown.pending_latch or self.shown_line(irq, shown)):
+                return True
+        return False
+
+    # --- seeing through the list registers ------------------------------------------------------------------------
+
+    def overlay(self, vcpu: Vcpu) -> dict[int, Folded]:
+        """By INTID: what `vcpu`'s interrupts would be if it left the guest now.  Changes nothing."""
+        shown: dict[int, Folded] = {}
+        for word in vcpu.gich.lrs[: vcpu.used_lrs]:
+            irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
+            if irq is not None:
+                shown[irq.intid] = self.folded(irq, word)
+        missed = vcpu.gich.hcr >> EOI_COUNT_SHIFT
+        if missed:
+            for irq in self.missed_deactivations(vcpu, missed):
+                resample = irq.hw and irq.is_level and irq.line_level
+                shown[irq.intid] = Folded(False, irq.active_source, irq.pending_latch, irq.source, resample)
+        return shown
+
+    def shown_line(self, irq: VgicIrq, shown: Folded) -> bool:
+        """The line part of `irq`'s pending state under `shown`."""
+        if not irq.is_level:
+            return False
+        return self.physical.pending(irq.hwintid) if shown.resample else irq.line_level
