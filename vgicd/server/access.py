@@ -17,11 +17,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from vgicd_protocol.frames import Role
+
 from vgicd.options import option
-from vgicd.server.roles import ROLES, Role
 
 _UCRED: Final = struct.Struct("iII")
 _SO_PEERGROUPS: Final = getattr(socket, "SO_PEERGROUPS", 59)  # Linux 4.13; not among Python's constants
+
+
+ROLES: Final = ("observe", "guest", "control")
 
 
 class AccessError(Exception):

@@ -20,3 +20,11 @@ class FatalAssertion(Exception):
         self.defect = defect
         self.site = site
         self.text = text
+
+
+class RestoreError(Exception):
+    """A RESTORE write of a value that the register cannot take."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text

@@ -22,7 +22,7 @@ class Injection(VgicState):
         for an interrupt that the domain has not, or whose line belongs to another `owner`.
         """
         irq = self.lookup(vcpu, intid)
-        if irq is None or irq.owner is not owner:
+        if irq is None or not self.may_drive(irq, owner):
             return EINVAL
         if not self.accepts(irq, level):
             return 0
@@ -39,6 +39,10 @@ class Injection(VgicState):
                 self.note(EventKind.PEND, place, intid)
         self.queue(irq)
         return 0
+
+    def may_drive(self, irq: VgicIrq, owner: object) -> bool:
+        """Step: a line that belongs to a device is driven by that device only."""
+        return irq.owner is owner
 
     def inject_sgi(self, irq: VgicIrq, vcpu: Vcpu) -> None:
         """Step: an SGI injected like a line is the vCPU's own request (spec 2.3)."""
@@ -78,9 +82,26 @@ class Injection(VgicState):
         return True
 
     def kick_listed(self, irq: VgicIrq, target: Vcpu | None) -> None:
-        """Step: a change to a listed interrupt kicks its destination, and its holder, who alone can let it go."""
+        """A change to a listed interrupt kicks its destination, and its holder, who alone can let it go."""
         self.touch(irq)
-        if target is not None:
+        if target is None:
+            self.reload(irq)
+        else:
             self.kick(target)
-        if irq.vcpu is not None and irq.vcpu is not target:
-            self.kick(irq.vcpu)
+            if irq.vcpu is not target:
+                self.kick_stale_holder(irq)
+
+    def reload(self, irq: VgicIrq) -> None:
+        """Step: what a list register may show of `irq` no longer holds, so its holder must exit (spec 2.6)."""
+        self.kick_holder(irq)
+
+    def kick_stale_holder(self, irq: VgicIrq) -> None:
+        """Step: `irq` is on another list than it is destined for (spec 2.5)."""
+        self.kick_holder(irq)
+
+    def reconsider(self, irq: VgicIrq) -> None:
+        """A register write may have changed whether or how `irq` is delivered: list it, or have it loaded anew."""
+        if irq.vcpu is None:
+            self.queue(irq)
+        else:
+            self.reload(irq)

@@ -249,7 +249,7 @@ class WorldSwitch(Virqs):
                 source = irq.source & -irq.source
                 if not source:
                     self.sourceless_sgis += 1
-                    return word if active else 0
+                    return word
                 word |= source.bit_length() - 1 << lr.SOURCE_SHIFT
                 irq.source ^= source
                 irq.pending_latch = bool(irq.source)
@@ -285,7 +285,7 @@ class WorldSwitch(Virqs):
         for irq in vcpu.ap_list.irqs:
             if not irq.enabled or irq.priority >= pmr or irq.target_vcpu is not vcpu:
                 continue
-            shown = overlay.get(irq.intid)
+            shown = overlay.get(irq)
             if shown is None:
                 if irq.pending and not irq.active:
                     return True
@@ -295,18 +295,18 @@ class WorldSwitch(Virqs):
 
     # --- seeing through the list registers ------------------------------------------------------------------------
 
-    def overlay(self, vcpu: Vcpu) -> dict[int, Folded]:
-        """By INTID: what `vcpu`'s interrupts would be if it left the guest now.  Changes nothing."""
-        shown: dict[int, Folded] = {}
+    def overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
+        """What the interrupts that `vcpu` holds would be if it left the guest now.  Changes nothing."""
+        shown: dict[VgicIrq, Folded] = {}
         for word in vcpu.gich.lrs[: vcpu.used_lrs]:
             irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
             if irq is not None:
-                shown[irq.intid] = self.folded(irq, word)
+                shown[irq] = self.folded(irq, word)
         missed = vcpu.gich.hcr >> EOI_COUNT_SHIFT
         if missed:
             for irq in self.missed_deactivations(vcpu, missed):
                 resample = irq.hw and irq.is_level and irq.line_level
-                shown[irq.intid] = Folded(False, irq.active_source, irq.pending_latch, irq.source, resample)
+                shown[irq] = Folded(False, irq.active_source, irq.pending_latch, irq.source, resample)
         return shown
 
     def shown_line(self, irq: VgicIrq, shown: Folded) -> bool:

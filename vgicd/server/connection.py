@@ -1,0 +1,250 @@
+"""Connection: bytes in, bytes out, at the cost of two system calls for a request and its reply.
+
+The loop receives without blocking, gives the peer a few chances to answer (`sched_yield`), and only then parks.  All
+whole frames of one read are served and answered with one send.  Per message there is no cancel scope, no lock, no
+channel and no task; what those would give is owed otherwise:
+
+- fairness and cancellation: a checkpoint whenever a turn is over (`SLICE_SECONDS`, or the operations of a turn);
+- deadlines: `watch` is called now and then by one task for all connections;
+- back pressure: output that the socket does not take is left to `_writer`, the only task that waits for it to become
+  writable, and nothing is read before it is gone;
+- between two awaits nothing else runs, so that an operation is atomic without a lock.
+
+Events for other connections are sent from the turn of the connection that caused them (`flush` is synchronous), so
+that no task has to be woken for them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from abc import ABC, abstractmethod
+from time import perf_counter
+from typing import Final
+
+import trio
+from vgicd_protocol.errors import Status
+
+from vgicd.server.limits import SLICE_SECONDS, YIELDS, Limits
+from vgicd.server.session import Session
+
+_RECEIVE: Final = 65_536  # bytes asked for at a time, at least
+_PACKET: Final = 65_536  # most bytes of replies in one seqpacket message; a frame is never split
+
+DEPARTED: Final = (ConnectionError, BrokenPipeError, trio.BrokenResourceError, trio.ClosedResourceError)
+"""What a peer that is gone looks like."""
+
+
+class Connection(ABC):
+    """What all transports share: the buffer, the turn, the writer and the deadlines."""
+
+    def __init__(self, session: Session, limits: Limits) -> None:
+        self.session = session
+        self.limits = limits
+        self.reason = "peer closed"
+        self.blocked_since: float | None = None
+        self.partial_since: float | None = None
+        self.opened = trio.current_time()
+        self.scope = trio.CancelScope()
+        self._buffer = bytearray(limits.frame + _RECEIVE)
+        self._have = 0  # bytes in the buffer that are not served yet
+        self._writable = trio.Event()  # output is stuck: the writer has work
+        self._drained = trio.Event()  # it is gone: the reader may go on
+        session.flush = self.flush
+
+    async def run(self) -> None:
+        """Serve until the peer leaves, breaks the protocol, or `close` is called. Raises nothing for a lost peer."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._writer)
+            with self.scope:
+                try:
+                    await self._reader()
+                    if self.session.closing:
+                        self.reason = self.session.closing
+                    await self._until_drained()
+                except DEPARTED:
+                    self.reason = "peer lost"
+            nursery.cancel_scope.cancel()
+
+    def close(self, reason: str) -> None:
+        """End the connection at its next checkpoint, without sending what is left."""
+        if not self.scope.cancel_called:
+            self.reason = reason
+            self.scope.cancel()
+
+    def watch(self, now: float) -> None:
+        """Close the connection if one of its deadlines has passed."""
+        limits, session = self.limits, self.session
+        if not session.greeted and now - self.opened > limits.hello_seconds:
+            session.refuse(Status.NOT_HELLO, f"No HELLO came within {limits.hello_seconds:g} s.")
+            self.flush()
+            self.close("no hello")
+        elif self.partial_since is not None and now - self.partial_since > limits.partial_seconds:
+            session.refuse(Status.FRAME_LENGTH, f"A frame was not finished within {limits.partial_seconds:g} s.")
+            self.flush()
+            self.close("partial frame")
+        elif self.blocked_since is not None and now - self.blocked_since > limits.write_seconds:
+            self.close("slow reader")
+        elif session.events.full_since is not None and now - session.events.full_since > limits.event_full_seconds:
+            self.close("slow subscriber")
+
+    # --- output -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _send(self) -> None:
+        """Send what the transport takes of `session.out` now, and remove it from there. DEPARTED if it is gone."""
+
+    @abstractmethod
+    async def _send_all(self) -> None:
+        """Send all that is in `session.out` now, waiting as needed, and remove it from there. DEPARTED likewise."""
+
+    def flush(self) -> None:
+        """Send what can be sent now; what cannot is the writer's, and stops the reader. Never blocks or raises."""
+        if self.blocked_since is not None:
+            return
+        try:
+            self._send()
+        except DEPARTED:
+            self.session.out.clear()
+            self.close("peer lost")
+            return
+        if self.session.out:
+            self.blocked_since = trio.current_time()
+            self.session.blocked = True
+            self._drained = trio.Event()
+            self._writable.set()
+
+    async def _writer(self) -> None:
+        """Send what `flush` could not, in rounds: each must be taken within the write deadline."""
+        try:
+            while True:
+                await self._writable.wait()
+                while self.session.out:
+                    self.blocked_since = trio.current_time()
+                    await self._send_all()
+                    self.session.refill()
+                self.blocked_since = None
+                self.session.blocked = False
+                self._writable = trio.Event()
+                self._drained.set()
+        except DEPARTED:
+            self.session.out.clear()
+            self.close("peer lost")
+
+    async def _until_drained(self) -> None:
+        while self.blocked_since is not None:
+            await self._drained.wait()
+
+    # --- input --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _reader(self) -> None:
+        """Receive and serve until the end of input or until the session is closing."""
+
+    async def _serve(self, until: float) -> float:
+        """Serve all whole frames in the buffer, turn by turn; answers when the turn that is running ends.
+
+        Whatever happens, the unserved rest is at the start of the buffer afterwards and `_have` is its length.
+        """
+        session = self.session
+        while True:
+            self._serve_turn(until)
+            if self.blocked_since is not None:
+                await self._until_drained()
+            elif session.more or perf_counter() > until:
+                await trio.lowlevel.checkpoint()
+            else:
+                return until
+            until = perf_counter() + SLICE_SECONDS
+            if not session.more or session.closing:
+                return until
+
+    def _serve_turn(self, until: float) -> None:
+        session, buffer, have = self.session, self._buffer, self._have
+        position = session.serve(buffer, 0, have, until)
+        if position:
+            rest = have - position
+            if rest:
+                buffer[:rest] = buffer[position:have]
+            self._have = rest
+            self.partial_since = trio.current_time() if rest else None
+        elif have and self.partial_since is None:
+            self.partial_since = trio.current_time()
+        session.publish()
+        if session.out:
+            self.flush()
+
+    def finish(self) -> None:
+        """Serve what has been received, for the last time, and say goodbye; for a daemon that stops."""
+        session = self.session
+        session.more = True
+        while session.more and self.blocked_since is None and not session.closing:
+            self._serve_turn(perf_counter() + SLICE_SECONDS)
+        session.say_goodbye()
+        self.flush()
+
+
+class SocketConnection(Connection):
+    """A byte stream over a raw non-blocking socket: UNIX or TCP."""
+
+    def __init__(self, sock: socket.socket, session: Session, limits: Limits) -> None:
+        super().__init__(session, limits)
+        self._sock = sock
+        self._fd = sock.fileno()
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            trio.lowlevel.notify_closing(self._fd)
+            self._sock.close()
+
+    async def _reader(self) -> None:
+        session, buffer = self.session, self._buffer
+        recv_into, sched_yield, wait_readable, fd = self._receive, os.sched_yield, trio.lowlevel.wait_readable, self._fd
+        tries = range(YIELDS)
+        view = memoryview(buffer)
+        serve, send, out = session.serve, self._sock.send, session.out
+        await wait_readable(fd)
+        until = perf_counter() + SLICE_SECONDS
+        while not session.closing:
+            have = self._have
+            target = view[have:] if have else view
+            for _ in tries:  # the peer runs now, if it is on this core; while it answers at once there is no parking
+                sched_yield()
+                try:
+                    count = recv_into(target)
+                    break
+                except BlockingIOError:
+                    pass
+            else:
+                await wait_readable(fd)
+                until = perf_counter() + SLICE_SECONDS
+                try:
+                    count = recv_into(target)
+                except BlockingIOError:
+                    continue
+            if not count:
+                self.reason = "truncated" if have else self.reason
+                return
+            self._have = have + count
+            until = await self._serve(until)
+
+    def _receive(self, target: memoryview) -> int:
+        return self._sock.recv_into(target)
+
+    def _send(self) -> None:
+        out = self.session.out
+        try:
+            sent = self._sock.send(out)
+        except BlockingIOError:
+            return
+        if sent == len(out):
+            out.clear()
+        else:
+            del out[:sent]
+
+    async def _send_all(self) -> None:
+        while self.session.out:
+            await trio.lowlevel.wait_writable(self._fd)
+            self._send()

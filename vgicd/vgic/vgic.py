@@ -1,0 +1,142 @@
+"""The VGIC of one domain: all layers together, and the steps that the distributor's registers take.
+
+Methods that a docstring calls a step are what `variants` overrides; nothing else distinguishes Xen's behaviour.
+"""
+
+from __future__ import annotations
+
+from vgicd.hw.events import EventKind
+from vgicd.registers import Frame
+from vgicd.vgic.distributor import GICD
+from vgicd.vgic.irq import VgicIrq
+from vgicd.vgic.vcpu import Vcpu
+from vgicd.vgic.world_switch import Folded, WorldSwitch
+
+
+class Vgic(WorldSwitch):
+    """Top layer."""
+
+    frame: Frame = GICD
+
+    def reset_step(self) -> None:
+        """With one vCPU every SPI goes to it, written target or not (IHI 0048B 4.3.12)."""
+        for irq in self.spis:
+            self.set_targets(irq, 0)
+
+    # --- targets and configuration ------------------------------------------------------------------------------
+
+    def set_targets(self, irq: VgicIrq, targets: int) -> None:
+        """`targets` is a mask of existing vCPUs."""
+        irq.targets = targets
+        lowest = (targets & -targets).bit_length() - 1
+        irq.target_vcpu = self.vcpus[lowest] if targets else self.untargeted()
+
+    def untargeted(self) -> Vcpu | None:
+        """Step: where an SPI without a target goes."""
+        return self.vcpus[0] if len(self.vcpus) == 1 else None
+
+    def retargeted(self, irq: VgicIrq) -> None:
+        """The target was written: deliver what had none, and have the holder let go of what goes elsewhere now."""
+        if irq.vcpu is None:
+            self.queue_on_target(irq)
+        else:
+            self.reload(irq)
+
+    def queue_on_target(self, irq: VgicIrq) -> None:
+        """Step: a pending interrupt without a target has got one."""
+        self.queue(irq)
+
+    def reconfigured(self, irq: VgicIrq) -> None:
+        """Step: edge became level or the reverse, and with it perhaps pending or not."""
+        self.reconsider(irq)
+
+    # --- pending and active -------------------------------------------------------------------------------------
+
+    def pending_writable(self, irq: VgicIrq) -> bool:
+        """Step: may I[SC]PENDR change it?"""
+        return not irq.is_sgi
+
+    def note_pend(self, vcpu: Vcpu, irq: VgicIrq) -> None:
+        """For watchers: `irq` became pending by a register write."""
+        if self.watched:
+            self.note(EventKind.PEND, vcpu.id, irq.intid)
+
+    def line_shown(self, irq: VgicIrq) -> bool:
+        """Step: the line part of a level interrupt as I[SC]PENDR show it: the physical line, if tied (F19)."""
+        return self.physical.pending(irq.hwintid) if irq.hw else irq.line_level
+
+    def access_overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
+        """Step: what an access by `vcpu` to a live register would find folded first: everything."""
+        overlay: dict[VgicIrq, Folded] = {}
+        for other in self.vcpus:
+            if other.used_lrs or other.gich.hcr:
+                overlay.update(self.overlay(other))
+        return overlay
+
+    def peek_pending(self, irq: VgicIrq, shown: Folded | None) -> bool:
+        """The I[SC]PENDR bit that a guest would read now; `shown` is `irq` seen through its list register."""
+        if shown.pending_latch if shown is not None else irq.pending_latch:
+            return True
+        if not irq.is_level:
+            return False
+        if irq.owner is not None and irq.target_vcpu is not None and irq.intid < 32:
+            return irq.owner.level_at_exit(irq.target_vcpu.id, irq.intid)
+        return self.line_after_fold(irq, shown)
+
+    def line_after_fold(self, irq: VgicIrq, shown: Folded | None) -> bool:
+        """Step: the line that `line_shown` would show after folding."""
+        return self.line_shown(irq)
+
+    def change_active(self, vcpu: Vcpu, irq: VgicIrq, active: bool) -> None:
+        """Step: I[SC]ACTIVER by `vcpu`; the physical active state follows, an SGI becomes the writer's own."""
+        if irq.hw:
+            self.hw_set_active(irq, active)
+        if active and not irq.active and irq.is_sgi:
+            irq.active_source = vcpu.id
+        irq.active = active
+        self.touch(irq)
+        if active:
+            self.queue(irq)
+        else:
+            if self.watched:
+                self.note(EventKind.DEACTIVATE, vcpu.id, irq.intid)
+            self.reconsider(irq)
+
+    def index_sgi_sources(self) -> None:
+        """Step: how [CS]PENDSGIR find their SGI; here by the offset in the register."""
+
+    # --- distributor enable -------------------------------------------------------------------------------------
+
+    def queue_unlisted(self) -> None:
+        """Step: the distributor was enabled: queue what became pending, or was dropped, while it was not."""
+        for irq in self.all_irqs():
+            if irq.vcpu is None and irq.enabled and irq.pending:
+                self.queue(irq)
+
+    def kick_on_disable(self) -> None:
+        """Step: the distributor was disabled: list registers must not go on signalling."""
+        for vcpu in self.vcpus:
+            if vcpu.ap_list.irqs:
+                self.kick(vcpu)
+
+    # --- power --------------------------------------------------------------------------------------------------
+
+    def power_on(self, vcpu: Vcpu) -> None:
+        """Step: PSCI CPU_ON: nothing of the vCPU's former life is left (spec 6.10).
+
+        Its private interrupts are neither pending nor active, its list is empty, its virtual interface idle; SPIs
+        that it held are queued anew.
+        """
+        held = [irq for irq in vcpu.ap_list.irqs if irq.intid >= 32]
+        for irq in list(vcpu.ap_list.irqs):
+            vcpu.ap_list.remove(irq)
+        for irq in vcpu.private:
+            irq.pending_latch = irq.active = irq.soft = False
+            irq.source = irq.active_source = 0
+        vcpu.gich.apr = 0
+        for irq in held:
+            irq.active = False
+            self.queue(irq)
+        for irq in vcpu.private:
+            if irq.enabled and irq.pending:
+                self.queue(irq)  # a level line that is still high
