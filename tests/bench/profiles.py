@@ -1,0 +1,61 @@
+"""Where the time goes, for the targets that were missed.
+
+A profiler in the daemon would change what it measures.  So the stream is run in process, once for its cost and once
+under cProfile, and the rest of a round trip is told apart by subtraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from tests.bench import inprocess
+from tests.bench.targets import TARGETS, Sample, Target
+
+if TYPE_CHECKING:
+    from tests.bench.plan import Bench
+    from tests.bench.workload import Stream
+
+_SEQUENTIAL: Final = (Sample.IDLE, Sample.WORKING)
+_CROWDED: Final = (Sample.INPROCESS_CROWDED,)
+_WORKING: Final = (Sample.WORKING, Sample.WORKING_VECTOR, Sample.INPROCESS)
+_LENGTH: Final = 10_000
+
+
+def profiles(
+    bench: Bench, times: Mapping[Sample, Sequence[float]], missed: Sequence[Target], *, everything: bool = False
+) -> dict[str, str]:
+    """By title: the profile of each stream that a missed target (or any, with `everything`) is about."""
+    targets = TARGETS if everything else missed
+    texts: dict[str, str] = {}
+    for target in targets:
+        name, stream = _stream(bench, target.ours)
+        title = f"profile of the {name} stream, in process"
+        if title not in texts:
+            texts[title] = inprocess.profile(stream)
+    floor = median(times[Sample.ECHO])
+    for sample in {target.ours for target in targets}:
+        _, stream = _stream(bench, sample)
+        texts[f"where the time goes: {sample.value}"] = _parts(sample, median(times[sample]), stream, floor)
+    return texts
+
+
+def _stream(bench: Bench, sample: Sample) -> tuple[str, Stream]:
+    if sample in _CROWDED:
+        return "crowded", bench.crowded
+    if sample in _WORKING:
+        return "working", bench.inprocess
+    return "idle", bench.idle.cut(_LENGTH)
+
+
+def _parts(sample: Sample, whole: float, stream: Stream, floor: float) -> str:
+    domain = inprocess.nanoseconds(stream)
+    rows = [("whole operation", whole), ("domain.apply, in process", domain)]
+    rest = whole - domain
+    if sample in _SEQUENTIAL:
+        rows.append(("two context switches and four system calls (the C echo)", floor))
+        rest -= floor
+    if sample not in (Sample.INPROCESS, Sample.INPROCESS_CROWDED):
+        rows.append(("the rest: receiving, codec, checks, sending", rest))
+    return "\n".join(f"{value / 1000:8.2f} µs  {what}" for what, value in rows)
