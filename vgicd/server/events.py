@@ -62,3 +62,119 @@ class EventQueue:
             self._lost = 0
         self.full_since = None
         return taken
+
+
+class Listener(Protocol):
+    """What the hub needs of a session."""
+
+    events: EventQueue
+
+    def deliver(self) -> None:
+        """Put what is queued into the output, unless the peer is behind."""
+
+    def end_wait(self, request_id: int, fulfilled: bool) -> None:
+        """Answer a WAIT."""
+
+    flush: Callable[[], None]
+
+
+class Wait(NamedTuple):
+    """A WAIT that is not answered yet."""
+
+    deadline: float
+    serial: int  # makes the tuple's order total; never reused
+    session: Listener
+    request_id: int
+    outputs: int  # answered as soon as one of these is high
+
+
+class Hub:
+    """Spreads what an operation caused to those who subscribed or wait for it.
+
+    `armed` is all that the hot path looks at: False means that nobody does.
+    """
+
+    def __init__(self, domain: Domain) -> None:
+        self.armed = False
+        self._domain = domain
+        self._subscribers: list[Listener] = []
+        self._waits: list[Wait] = []  # a heap
+        self._serial = 0
+        self._behind: dict[Listener, None] = {}  # has something to send since the last `publish`; in order
+        self._sooner = trio.Event()  # the earliest deadline has changed
+
+    def subscribe(self, session: Listener, mask: int) -> None:
+        """From the next operation on, `session` gets the events of `mask`; 0 ends that."""
+        session.events.mask = mask
+        if session in self._subscribers:
+            self._subscribers.remove(session)
+        if mask:
+            self._subscribers.append(session)
+        self._arm()
+
+    def add_wait(self, session: Listener, request_id: int, outputs: int, deadline: float) -> None:
+        """Answer `request_id` when one of `outputs` is high or at `deadline` (trio's clock)."""
+        self._serial += 1
+        heapq.heappush(self._waits, Wait(deadline, self._serial, session, request_id, outputs))
+        self._arm()
+        self._sooner.set()
+
+    def leave(self, session: Listener) -> None:
+        """Forget everything about `session`."""
+        self._behind.pop(session, None)
+        self._waits = [wait for wait in self._waits if wait.session is not session]
+        heapq.heapify(self._waits)
+        self.subscribe(session, 0)
+
+    def _arm(self) -> None:
+        mask = 0
+        for session in self._subscribers:
+            mask |= session.events.mask
+        self._domain.listen(mask)
+        self.armed = bool(self._subscribers or self._waits)
+
+    def spread(self, source: Listener, outputs: int) -> None:
+        """Hand on what the operation just answered to `source` has caused; `outputs` are those after it.
+
+        Nothing is sent to others before `publish`, so that a turn costs each of them one send.
+        """
+        if self._subscribers:
+            events = self._domain.take_events()
+            if events:
+                for session in self._subscribers:
+                    if session.events.put(events):
+                        if session is source:
+                            session.deliver()
+                        else:
+                            self._behind[session] = None
+        if outputs and self._waits:
+            self._end([wait for wait in self._waits if wait.outputs & outputs], fulfilled=True)
+
+    def publish(self) -> None:
+        """Send to the others what has gathered for them."""
+        while self._behind:
+            session, _ = self._behind.popitem()
+            session.deliver()
+            session.flush()
+
+    def _end(self, ended: list[Wait], *, fulfilled: bool) -> None:
+        if not ended:
+            return
+        gone = {wait.serial for wait in ended}
+        self._waits = [wait for wait in self._waits if wait.serial not in gone]
+        heapq.heapify(self._waits)
+        for wait in sorted(ended, key=lambda wait: wait.serial):
+            wait.session.deliver()
+            wait.session.end_wait(wait.request_id, fulfilled)
+            self._behind[wait.session] = None
+        self._arm()
+
+    async def watch_deadlines(self) -> None:
+        """Answer waits whose deadline has passed, for ever."""
+        while True:
+            self._sooner = trio.Event()
+            with trio.move_on_at(self._waits[0].deadline if self._waits else float("inf")):
+                await self._sooner.wait()
+            now = trio.current_time()
+            self._end([wait for wait in self._waits if wait.deadline <= now], fulfilled=False)
+            self.publish()

@@ -7,7 +7,7 @@ An IRQ is on at most one ap_list; an active IRQ never leaves the one it is on.
 from __future__ import annotations
 
 from vgicd.hw.events import EventKind
-from vgicd.vgic.irq import VgicIrq
+from vgicd.vgic.irq import LineOwner, VgicIrq
 from vgicd.vgic.state import EINVAL, VgicState
 from vgicd.vgic.vcpu import Vcpu
 
@@ -15,7 +15,7 @@ from vgicd.vgic.vcpu import Vcpu
 class Injection(VgicState):
     """Second layer: lines, latches, destinations and queueing."""
 
-    def inject(self, vcpu: Vcpu | None, intid: int, level: bool, owner: object = None) -> int:
+    def inject(self, vcpu: Vcpu | None, intid: int, level: bool, owner: LineOwner | None = None) -> int:
         """Drive the input line of `intid`; `vcpu` owns it if it is private, and is ignored for SPIs.
 
         For an edge interrupt `level` true is one trigger and false is nothing.  Returns 0, or -EINVAL and no change
@@ -40,7 +40,7 @@ class Injection(VgicState):
         self.queue(irq)
         return 0
 
-    def may_drive(self, irq: VgicIrq, owner: object) -> bool:
+    def may_drive(self, irq: VgicIrq, owner: LineOwner | None) -> bool:
         """Step: a line that belongs to a device is driven by that device only."""
         return irq.owner is owner
 

@@ -6,7 +6,7 @@ ap_list, and `vcpu` names it (invariant I1).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from vgicd.vgic.vcpu import Vcpu
@@ -15,6 +15,14 @@ NR_SGIS: Final = 16
 NR_PRIVATE: Final = 32
 LAST_SPI: Final = 1019
 PRIORITY_MASK: Final = 0xF8  # five bits are implemented
+
+
+class LineOwner(Protocol):
+    """A device of the domain that alone drives an interrupt's line."""
+
+    def level_at_exit(self, vcpu_id: int, intid: int) -> bool:
+        """The level to which an exit of vCPU `vcpu_id` brings the line of its PPI `intid`.  Pure."""
+        ...
 
 
 class VgicIrq:
@@ -80,7 +88,7 @@ class VgicIrq:
         self.soft = False  # level: the list register's pending bit carries the latch
         self.hw = False
         self.hwintid = 0
-        self.owner: object = None  # the device of this domain that alone may drive the line
+        self.owner: LineOwner | None = None  # the device of this domain that alone may drive the line
         self.refcount = 0  # LPIs only; membership of an ap_list would hold one
         self.rank = 0
         self.deliverable = 0

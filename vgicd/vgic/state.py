@@ -59,6 +59,7 @@ class VgicState:
         self.physical = PhysicalDistributor(self.effects, captures_edges=options.captures_edges)
         self.kicked = 0  # bit v: vCPU v was kicked and has not left the guest since
         self.events: list[tuple[int, int, int, int]] = []  # (kind, vcpu, intid, value)
+        self.folding_all = False
         self.watched = 0  # bit k: events of kind k are recorded
         self.sourceless_sgis = 0  # loads of a pending SGI without a source, dropped
         self.vcpus = [Vcpu(index, self._interface()) for index in range(vcpus)]

@@ -14,9 +14,14 @@ from vgicd.vgic.world_switch import Folded, WorldSwitch
 
 
 class Vgic(WorldSwitch):
-    """Top layer."""
+    """Top layer.
+
+    `folding_all` is set by whoever switches worlds: accesses to live registers fold every vCPU first.
+    """
 
     frame: Frame = GICD
+    aborts = False  # step: does a refused access abort, or read zero and ignore writes?
+    folds_all = True  # step: does an access to a live register fold every vCPU?
 
     def reset_step(self) -> None:
         """With one vCPU every SPI goes to it, written target or not (IHI 0048B 4.3.12)."""
@@ -66,11 +71,12 @@ class Vgic(WorldSwitch):
         return self.physical.pending(irq.hwintid) if irq.hw else irq.line_level
 
     def access_overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
-        """Step: what an access by `vcpu` to a live register would find folded first: everything."""
+        """What an access by `vcpu` to a live register would find folded: its own state, or everybody's."""
+        if not self.folding_all:
+            return self.overlay(vcpu)
         overlay: dict[VgicIrq, Folded] = {}
         for other in self.vcpus:
-            if other.used_lrs or other.gich.hcr:
-                overlay.update(self.overlay(other))
+            overlay.update(self.overlay(other))
         return overlay
 
     def peek_pending(self, irq: VgicIrq, shown: Folded | None) -> bool:
@@ -125,7 +131,7 @@ class Vgic(WorldSwitch):
         """Step: PSCI CPU_ON: nothing of the vCPU's former life is left (spec 6.10).
 
         Its private interrupts are neither pending nor active, its list is empty, its virtual interface idle; SPIs
-        that it held are queued anew.
+        that it held are deactivated and queued anew.
         """
         held = [irq for irq in vcpu.ap_list.irqs if irq.intid >= 32]
         for irq in list(vcpu.ap_list.irqs):
@@ -135,7 +141,8 @@ class Vgic(WorldSwitch):
             irq.source = irq.active_source = 0
         vcpu.gich.apr = 0
         for irq in held:
-            irq.active = False
+            if irq.active:
+                self.deactivate(irq)
             self.queue(irq)
         for irq in vcpu.private:
             if irq.enabled and irq.pending:

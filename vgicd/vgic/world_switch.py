@@ -88,12 +88,18 @@ class WorldSwitch(Virqs):
         elif not irq.is_level:
             latch = latch or bool(word & lr.PENDING)
         else:
-            if word & lr.PENDING and irq.soft:
-                latch = True
+            latch = self.folded_latch(irq, word)
             if irq.hw:
-                deactivated = irq.active and not active
-                resample = bool(word & lr.PENDING) or (deactivated and irq.line_level)
+                resample = bool(word & lr.PENDING) or (not active and self.resamples_on_deactivation(irq))
         return Folded(active, active_source, latch, source, resample)
+
+    def folded_latch(self, irq: VgicIrq, word: int) -> bool:
+        """Step: the latch of a level interrupt after folding `word`; the acknowledge consumes a soft-pend only (R+)."""
+        return irq.pending_latch or (irq.soft and bool(word & lr.PENDING))
+
+    def resamples_on_deactivation(self, irq: VgicIrq) -> bool:
+        """Step: a mapped level interrupt ended with its line last seen high must look at the wire again (F18)."""
+        return irq.active and irq.line_level
 
     def fold_lr(self, irq: VgicIrq, word: int) -> None:
         """Fold one list register (spec 4.8)."""
@@ -106,7 +112,7 @@ class WorldSwitch(Virqs):
                 self.resample(irq)
 
     def missed_deactivations(self, vcpu: Vcpu, count: int) -> list[VgicIrq]:
-        """The active interrupts outside the list registers that `count` unmatched EOIs deactivate.
+        """Step: the active interrupts outside the list registers that `count` unmatched EOIs deactivate.
 
         They are sought behind the last one that got a list register: an EOI that the hardware counted was for an
         interrupt it did not hold (F23).
@@ -117,7 +123,7 @@ class WorldSwitch(Virqs):
         return [irq for irq in irqs[start:] if irq.active][:count]
 
     def replay_eois(self, vcpu: Vcpu, count: int) -> None:
-        """Step: deactivate what the guest ended while it was in no list register."""
+        """Deactivate what the guest ended while it was in no list register."""
         for irq in self.missed_deactivations(vcpu, count):
             self.deactivate(irq)
 
@@ -211,54 +217,71 @@ class WorldSwitch(Virqs):
         return rank, deliverable
 
     def populate(self, irq: VgicIrq) -> int:
-        """The LR word for `irq`, whose pending state moves into it (spec 4.8).
-
-        An active instance is never shown pending as well when the interrupt is a level one, hardware-mapped, or an
-        SGI with requests from others waiting: EOI then asks for an exit, which loads the next instance.
-        """
+        """The LR word for `irq`, whose pending state moves into it (spec 4.5, 4.8)."""
         word = irq.intid | irq.priority >> 3 << lr.PRIORITY_SHIFT | irq.group << lr.GROUP_SHIFT
-        allow = irq.enabled and self.enabled
-        sgi = irq.intid < NR_SGIS
-        active = irq.active
-        if active:
-            word |= lr.ACTIVE
-            if sgi:
-                word |= irq.active_source << lr.SOURCE_SHIFT
-                if irq.source:
-                    allow = False
-                    word |= lr.EOI
+        allow = self.shows_disabled or (irq.enabled and self.enabled)
         if irq.hw:
             word |= lr.HW | irq.hwintid << lr.SOURCE_SHIFT
-            if active:
-                allow = False
         elif irq.is_level:
             word |= lr.EOI
-            if active:
+        if irq.active:
+            word |= lr.ACTIVE
+            if irq.intid < NR_SGIS:
+                word |= self.active_cpuid(irq) << lr.SOURCE_SHIFT
+                if irq.source and self.reports_sgi_eoi:
+                    word |= lr.EOI
+            if self.blocked_while_active(irq):
                 allow = False
         if not allow:
             return word
         if irq.is_level:
             if irq.pending_latch or irq.line_level:
                 word |= lr.PENDING
-                irq.soft = irq.pending_latch
-                irq.pending_latch = False
+                if irq.pending_latch:
+                    self.load_latch(irq)
                 if irq.hw:
                     irq.line_level = False
         elif irq.pending_latch:
-            if sgi:
-                source = irq.source & -irq.source
-                if not source:
-                    self.sourceless_sgis += 1
-                    return word
-                word |= source.bit_length() - 1 << lr.SOURCE_SHIFT
-                irq.source ^= source
-                irq.pending_latch = bool(irq.source)
-                if irq.source:
-                    word |= lr.EOI
-            else:
-                irq.pending_latch = False
+            if irq.intid < NR_SGIS:
+                return word | self.take_source(irq)
+            irq.pending_latch = False
             word |= lr.PENDING
         return word
+
+    shows_disabled = False  # step: an active interrupt is shown pending although disabled
+    reports_sgi_eoi = True  # step: while requests of other CPUs wait, an SGI's EOI asks for an exit
+
+    def active_cpuid(self, irq: VgicIrq) -> int:
+        """Step: the CPUID to show for an active SGI: its sender's, or the guest's EOI would not match (F2)."""
+        return irq.active_source
+
+    def blocked_while_active(self, irq: VgicIrq) -> bool:
+        """Step: must an active interrupt not be shown pending as well?
+
+        The architecture forbids it for HW = 1; a level line may fall unseen (F3); an SGI with waiting sources has one
+        CPUID for two states (F2).  The next instance is loaded at the exit after EOI.
+        """
+        return irq.hw or irq.is_level or irq.source != 0
+
+    def load_latch(self, irq: VgicIrq) -> None:
+        """Step: the LR's pending bit takes the latch of a level interrupt along, so that it can be set again (R+)."""
+        irq.soft = True
+        irq.pending_latch = False
+
+    def take_source(self, irq: VgicIrq) -> int:
+        """One request of pending SGI `irq` moves into its LR: the CPUID and state bits (F1)."""
+        source = irq.source & -irq.source
+        if not source:
+            return self.sourceless_sgi(irq)
+        irq.source ^= source
+        irq.pending_latch = bool(irq.source)
+        word = lr.PENDING | source.bit_length() - 1 << lr.SOURCE_SHIFT
+        return word | lr.EOI if irq.source and self.reports_sgi_eoi else word
+
+    def sourceless_sgi(self, irq: VgicIrq) -> int:
+        """Step: a pending SGI nobody sent; only a restored state can hold one (F13)."""
+        self.sourceless_sgis += 1
+        return 0
 
     def entry_hcr(self, vcpu: Vcpu) -> int:
         """Step: HCR for the guest about to run (spec 4.8): a maintenance interrupt for whatever must be reloaded."""

@@ -1,0 +1,283 @@
+"""The daemon: one domain, its listeners, its connections, and the few tasks that watch over them.
+
+Starting either succeeds completely or raises with nothing left open.  Stopping is one path for SIGTERM, SIGINT and
+`Daemon.stop`: no new connections, what was received is answered, every peer is told, sockets are removed; all that
+within `limits.drain_seconds`.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import ssl
+from collections import Counter
+from contextlib import suppress
+from typing import Final
+
+import trio
+from vgicd_protocol.errors import Status
+
+from vgicd import __version__
+from vgicd.config import Config, ConfigError
+from vgicd.domain.domain import Domain
+from vgicd.domain.errors import CreationError, RequestError
+from vgicd.logs import get_logger
+from vgicd.server.access import Peer, Rules, unix_peer
+from vgicd.server.connection import Connection, SocketConnection
+from vgicd.server.events import Hub
+from vgicd.server.limits import LineBudget
+from vgicd.server.listeners import Listener, Transport, open_listeners
+from vgicd.server.packets import PacketConnection
+from vgicd.server.session import Session, Shared
+from vgicd.server.systemd import Notifier
+from vgicd.server.tls import TlsConnection, server_context
+
+_ACCEPT_RETRY: Final = 0.1  # seconds without accepting, when the process is out of descriptors
+
+log = get_logger()
+
+
+def create_domain(config: Config) -> Domain:
+    """The domain that `config` describes. ConfigError, with the reason, if it cannot exist."""
+    try:
+        return Domain(config.domain)
+    except CreationError as error:
+        raise ConfigError(f"The domain cannot be created (errno {error.errno}): {error.text}") from None
+    except RequestError as error:
+        raise ConfigError(f"domain.{error.field}: {error.text}") from None
+
+
+def check(config: Config) -> None:
+    """Everything that `run` would refuse before it listens. ConfigError or AccessError."""
+    create_domain(config)
+    rules = Rules(config.access)
+    if config.tls.enabled:
+        server_context(config.tls)
+        if not rules.names_certificates:
+            raise ConfigError("With [tls], [access] must name at least one peer as cert:COMMON-NAME.")
+
+
+def run(config: Config) -> None:
+    """Serve until a signal. ConfigError, AccessError or ListenError if it cannot start."""
+    daemon = Daemon(config)
+    trio.run(daemon.serve)
+
+
+class Daemon:
+    """One domain and everybody connected to it."""
+
+    def __init__(self, config: Config) -> None:
+        """Create the domain and open the listeners. ConfigError, AccessError or ListenError."""
+        check(config)
+        self.config = config
+        self.domain = create_domain(config)
+        self.connections: set[Connection] = set()
+        self._rules = Rules(config.access)
+        self._tls: ssl.SSLContext | None = server_context(config.tls) if config.tls.enabled else None
+        self._notifier = Notifier()
+        self._per_peer: Counter[str] = Counter()
+        self._stopping = False
+        self._accepting = trio.CancelScope()
+        self._serving = trio.CancelScope()
+        self.listeners: list[Listener] = open_listeners(config)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where clients find the daemon, as they write it."""
+        return [listener.address for listener in self.listeners]
+
+    def _notify(self, **fields: str | int) -> None:
+        try:
+            self._notifier.notify(**fields)
+        except OSError as error:
+            log.warning("notify.failed", error=str(error))
+
+    async def serve(self, *, task_status: trio.TaskStatus[Daemon] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until a signal or `stop`; `task_status` is told when connections are accepted."""
+        clock = trio.current_time
+        self.lines = LineBudget(self.config.limits.log_lines, clock)
+        self.hub = Hub(self.domain)
+        self.shared = Shared(self.domain, self.hub, self.config, self.lines)
+        try:
+            with self._serving:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(self._watch_signals)
+                    nursery.start_soon(self._watch_connections)
+                    nursery.start_soon(self.hub.watch_deadlines)
+                    if self._notifier.watchdog_seconds is not None:
+                        nursery.start_soon(self._feed_watchdog, self._notifier.watchdog_seconds / 3)
+                    async with trio.open_nursery() as connections:
+                        with self._accepting:
+                            async with trio.open_nursery() as accepting:
+                                for listener in self.listeners:
+                                    accepting.start_soon(self._accept, listener, connections)
+                                self._ready()
+                                task_status.started(self)
+                        await self._drain()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._close_listeners()
+            log.info("serve.stopped", operations=self.domain.order)
+
+    def _ready(self) -> None:
+        gc.collect()
+        gc.freeze()  # a full collection would otherwise walk every module on each run
+        domain = self.domain.config
+        log.info(
+            "serve.ready",
+            version=__version__,
+            name=self.config.name,
+            addresses=self.addresses,
+            variant=domain.variant,
+            profile=domain.profile,
+            vcpus=domain.vcpus,
+            spis=domain.spis,
+            lrs=domain.lrs,
+        )
+        self._notify(READY=1, STATUS=f"Serving {self.config.name} on {', '.join(self.addresses)}")
+
+    def stop(self, reason: str) -> None:
+        """Begin to stop; `serve` returns when everything is done."""
+        if self._stopping:
+            return
+        self._stopping = True
+        log.info("serve.stopping", reason=reason, connections=len(self.connections))
+        self._notify(STOPPING=1, STATUS="Answering what has been asked")
+        self._accepting.cancel()
+
+    async def _drain(self) -> None:
+        self._close_listeners()
+        for connection in list(self.connections):
+            connection.finish()
+        with trio.move_on_after(self.config.limits.drain_seconds):
+            for connection in list(self.connections):
+                await connection.until_drained()
+        for connection in list(self.connections):
+            connection.close("daemon stopped")
+
+    def _close_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+
+    # --- accepting ----------------------------------------------------------------------------------------------
+
+    async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
+        while True:
+            try:
+                sock, address = listener.sock.accept()
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(listener.sock)
+                continue
+            except ConnectionError:
+                continue  # gone before it was accepted
+            except OSError as error:  # out of descriptors or memory: serve those we have
+                log.error("accept.failed", listener=listener.address, error=error.strerror)
+                await trio.sleep(_ACCEPT_RETRY)
+                continue
+            connections.start_soon(self._handle, sock, address, listener.transport)
+            await trio.lowlevel.checkpoint()
+
+    async def _handle(self, sock: socket.socket, address: object, transport: Transport) -> None:
+        """A whole connection. Whatever goes wrong in it ends it, and nothing else."""
+        try:
+            sock.setblocking(False)
+            peer = _peer(sock, address, transport)
+        except OSError:
+            sock.close()  # the peer has left already
+            return
+        try:
+            await self._converse(sock, peer, transport)
+        except Exception:
+            log.exception("conn.failed", **peer.described())
+        finally:
+            sock.close()
+
+    async def _converse(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
+        limits = self.config.limits
+        session = Session(self.shared, peer)
+        connection: Connection
+        match transport:
+            case Transport.TLS if self._tls is not None:
+                connection = TlsConnection(sock, session, limits, self._tls, self._rules)
+            case Transport.SEQPACKET:
+                connection = PacketConnection(sock, session, limits)
+            case _:
+                connection = SocketConnection(sock, session, limits)
+        if transport is not Transport.TLS:
+            session.ceiling = self._rules.highest_role(peer)
+        refusal = self._refusal(session, peer, transport)
+        if refusal is not None:
+            code, reason, text = refusal
+            if self.lines.allows():
+                log.warning("conn.refused", reason=reason, transport=transport.value, **peer.described())
+            session.refuse(code, text)
+            connection.flush()
+            return
+        self.connections.add(connection)
+        self._per_peer[peer.key] += 1
+        opened = self.lines.allows()
+        if opened:
+            log.info("conn.open", session=session.number, transport=transport.value, **peer.described())
+        try:
+            await connection.run()
+        finally:
+            self.hub.leave(session)
+            self.connections.discard(connection)
+            self._per_peer[peer.key] -= 1
+            if not self._per_peer[peer.key]:
+                del self._per_peer[peer.key]
+            if opened:
+                log.info("conn.close", session=session.number, reason=connection.reason, requests=session.requests)
+
+    def _refusal(self, session: Session, peer: Peer, transport: Transport) -> tuple[Status, str, str] | None:
+        limits = self.config.limits
+        if session.ceiling is None and transport is not Transport.TLS:
+            return Status.DENIED, "not allowed", "No access rule of this daemon names you."
+        if len(self.connections) >= limits.connections:
+            return Status.BUSY, "too many", f"{limits.connections} connections are open, which is the limit."
+        if self._per_peer[peer.key] >= limits.connections_per_uid:
+            return Status.BUSY, "too many of one peer", f"You have {limits.connections_per_uid} connections, the limit."
+        return None
+
+    # --- watching -----------------------------------------------------------------------------------------------
+
+    async def _watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Stop at the first signal; a second one does not wait for anybody."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            async for number in signals:
+                if self._stopping:
+                    self._serving.cancel()
+                else:
+                    self.stop(signal.Signals(number).name)
+
+    async def _watch_connections(self) -> None:
+        """Close connections whose deadlines have passed, and tell how many log lines were suppressed."""
+        period = self.config.limits.watch_seconds
+        told = trio.current_time()
+        while True:
+            await trio.sleep(period)
+            now = trio.current_time()
+            for connection in list(self.connections):
+                connection.watch(now)
+            if now - told >= 1:
+                told = now
+                suppressed = self.lines.take_suppressed()
+                if suppressed:
+                    log.warning("log.suppressed", lines=suppressed)
+
+    async def _feed_watchdog(self, period: float) -> None:
+        """A loop that does not turn does not get here, and systemd restarts it."""
+        while True:
+            self._notify(WATCHDOG=1)
+            await trio.sleep(period)
+
+
+def _peer(sock: socket.socket, address: object, transport: Transport) -> Peer:
+    if transport in (Transport.UNIX, Transport.SEQPACKET):
+        return unix_peer(sock)
+    with suppress(OSError):  # a kernel may refuse it on sockets passed to us; it is an optimisation
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    host = address[0] if isinstance(address, tuple) else str(address)
+    return Peer(key=f"address:{host}", address=str(host))
