@@ -163,7 +163,7 @@ def block(
         length=length,
         widths=widths,
         bits=0,
-        access=("R" if read else "") + ("W" if write else "") if read and write else ("RO" if read else "WO"),
+        access="WO" if read is None else "RO" if write is None else "RW",
         read=read or zero,
         write=write or ignore,
         peek=peek or read or zero,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from vgicd.vgic.errors import CreationError, FatalAssertion
+
+__all__ = ["Code", "CreationError", "FatalAssertion", "InvariantError", "RequestError"]
+
 
 class Code(IntEnum):
     """Why a request was refused; the numbers are the wire's status codes and never change."""
@@ -34,19 +38,5 @@ class RequestError(Exception):
         self.text = text
 
 
-class FatalAssertion(RequestError):
-    """The operation would have hit a fatal assertion of Xen's at `site`; `defect` is its D-number."""
-
-    def __init__(self, defect: str, site: str, text: str) -> None:
-        super().__init__(Code.FATAL_ASSERTION, site, text)
-        self.defect = defect
-        self.site = site
-
-
-class CreationError(Exception):
-    """A domain that cannot be created: `errno` is negative, as Xen returns it (spec 6.9)."""
-
-    def __init__(self, errno: int, text: str) -> None:
-        super().__init__(text)
-        self.errno = errno
-        self.text = text
+class InvariantError(Exception):
+    """The domain's state contradicts itself: a defect of this program, or a damaged state image."""

@@ -27,6 +27,7 @@ class HwIrqs(Injection):
             return EBUSY
         irq.hw = True
         irq.hwintid = pirq
+        self.mapped[pirq] = irq
         self.touch(irq)
         return 0
 
@@ -35,6 +36,7 @@ class HwIrqs(Injection):
         irq = self.lookup(None, virq)
         if irq is None or (pirq is not None and pirq != irq.hwintid):
             return EINVAL
+        self.mapped.pop(irq.hwintid, None)
         irq.hw = False
         irq.hwintid = 0
         self.touch(irq)

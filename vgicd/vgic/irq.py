@@ -31,22 +31,22 @@ class VgicIrq:
     `rank`, `deliverable` and `touched` belong to the ap_list that the interrupt is on.
     """
 
-    # State proper, in the order of the state image; `STATE` is what a snapshot holds.
-    STATE: Final = (
-        "enabled",
-        "is_level",
-        "priority",
-        "group",
-        "targets",
-        "line_level",
-        "pending_latch",
-        "active",
-        "source",
-        "active_source",
-        "soft",
-        "hw",
-        "hwintid",
-    )
+    # What a state image holds of an interrupt, with each field's greatest value.
+    STATE: Final = {
+        "enabled": 1,
+        "is_level": 1,
+        "priority": PRIORITY_MASK,
+        "group": 1,
+        "targets": 0xFF,
+        "line_level": 1,
+        "pending_latch": 1,
+        "active": 1,
+        "source": 0xFF,
+        "active_source": 7,
+        "soft": 1,
+        "hw": 1,
+        "hwintid": LAST_SPI,
+    }
     __slots__ = (
         "active",
         "active_source",

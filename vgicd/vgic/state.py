@@ -65,6 +65,7 @@ class VgicState:
         self.vcpus = [Vcpu(index, self._interface()) for index in range(vcpus)]
         self.vcpu_mask = (1 << vcpus) - 1
         self.spis = [VgicIrq(intid, None) for intid in range(NR_PRIVATE, self.nr_irqs)]
+        self.mapped: dict[int, VgicIrq] = {}  # hardware-mapped SPIs by physical INTID
         self.virqs_allocated = 0xFFFF  # SGIs are never to be had
         self.reset_step()
 

@@ -1,0 +1,351 @@
+"""Session: one peer's side of the protocol, without any input or output of its own.
+
+`serve` takes received bytes and leaves replies in `out`.  READ, WRITE and LINE without flags are served right here, by
+codecs derived from the declarations and by a gate, the table of what the granted role allows; everything else goes to
+`requests` and is parsed by the declarations themselves.
+
+Three kinds of wrong: a guest fault is the status ABORT; a request fault is an error reply, after which connection and
+domain are as before; a framing fault is one ERROR frame, after which nothing is served any more (`closing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from time import perf_counter
+from typing import Final
+
+import trio
+from vgicd_protocol import events as wire_events
+from vgicd_protocol import frames, messages
+from vgicd_protocol.errors import FramingFault, Status, WireError
+from vgicd_protocol.frames import HEAD_SIZE, HOT_SIZE, REPLY_BIT, REPLY_HEAD_SIZE, Opcode, Plane, Role
+
+from vgicd.config import Config
+from vgicd.domain import operations as op
+from vgicd.domain.domain import Domain
+from vgicd.domain.errors import RequestError
+from vgicd.logs import get_logger
+from vgicd.server import requests
+from vgicd.server.access import Peer
+from vgicd.server.events import EventQueue, Hub
+from vgicd.server.limits import LineBudget
+
+log = get_logger()
+
+_READ: Final = 0
+_WRITE: Final = 1
+_LINE: Final = 2
+
+_CLOCK_MASK: Final = 31  # the turn's clock is looked at whenever the operations left have none of these bits
+_HOT: Final = frozenset({Opcode.READ, Opcode.WRITE, Opcode.LINE})
+
+
+def _gate_for(role: int) -> dict[int, int]:
+    """`opcode << 8 | space` of the hot frames that `role` may send, and what to do with them."""
+    allowed: dict[int, int] = {}
+    for opcode, action, spaces in (
+        (Opcode.READ, _READ, frames.SPACES),
+        (Opcode.WRITE, _WRITE, frames.SPACES),
+        (Opcode.LINE, _LINE, frames.LINE_KINDS),
+    ):
+        for space in spaces:
+            if messages.access_role(opcode, space) <= role:
+                allowed[opcode << 8 | space] = action
+    return allowed
+
+
+_CLOSED: Final[Mapping[int, int]] = {}
+_GATES: Final[Mapping[int, Mapping[int, int]]] = {role: _gate_for(role) for role in Role if role is not Role.ANY}
+
+
+class Shared:
+    """What all sessions of a daemon have in common."""
+
+    def __init__(self, domain: Domain, hub: Hub, config: Config, lines: LineBudget) -> None:
+        self.domain = domain
+        self.hub = hub
+        self.config = config
+        self.lines = lines
+        self.numbers = count(1)
+
+
+class Upload:
+    """A request that comes in several frames."""
+
+    __slots__ = ("data", "opcode", "refusal", "request_id")
+
+    def __init__(self, opcode: int, request_id: int) -> None:
+        self.opcode = opcode
+        self.request_id = request_id
+        self.data = bytearray()
+        self.refusal: WireError | None = None  # answered when the last frame has come
+
+
+class Session:
+    """The state of one connection's conversation."""
+
+    def __init__(self, shared: Shared, peer: Peer) -> None:
+        limits = shared.config.limits
+        self.shared = shared
+        self.domain = shared.domain
+        self.hub = shared.hub
+        self.peer = peer
+        self.number = next(shared.numbers)
+        self.ceiling: Role | None = None  # the highest role that may be granted
+        self.role: int = Role.ANY
+        self.greeted = False
+        self.closing = ""  # why, once nothing more is to be served
+        self.more = False  # `serve` stopped before the end of what it was given
+        self.blocked = False  # the peer does not take what is sent to it
+        self.requests = 0
+        self.waits = 0
+        self.out = bytearray()
+        self.events = EventQueue(limits.event_queue, trio.current_time)
+        self.flush: Callable[[], None] = lambda: None  # set by the connection
+        self._limits = limits
+        self._gate = _CLOSED
+        self._upload: Upload | None = None
+
+    # --- input --------------------------------------------------------------------------------------------------
+
+    def serve(self, buffer: bytearray, position: int, end: int, until: float) -> int:
+        """Serve the whole frames in `buffer[position:end]`; answers where the first unserved byte is.
+
+        Stops before the end when a frame is incomplete, or, with `more` set, when the turn is over: at `until`
+        (`perf_counter`), after the operations of a turn, or when enough replies have gathered.
+        """
+        self.more = False
+        if self.closing:
+            return end
+        out, gate, hub = self.out, self._gate, self.hub
+        apply, read, write, line = self.domain.apply, op.Read, op.Write, op.Line
+        unpack, pack, size_ok = frames.HOT_CODEC.unpack_from, frames.HOT_REPLY_CODEC.pack, frames.SIZE_OK
+        turn = left = self._limits.operations_per_turn
+        while end - position >= HEAD_SIZE:
+            if end - position >= HOT_SIZE:
+                length, version, opcode, flags, request_id, vcpu, size, space, address, value = unpack(buffer, position)
+                action = gate.get(opcode << 8 | space)
+                operation: op.Read | op.Write | op.Line | None = None
+                if action is None or length != HOT_SIZE or version != frames.VERSION or flags:
+                    pass
+                elif action == _READ:
+                    if size_ok[size] and not value:
+                        operation = read(vcpu, space & 0xF, address, size, space >> 4)
+                elif action == _WRITE:
+                    if size_ok[size]:
+                        operation = write(vcpu, space & 0xF, address, size, value, space >> 4)
+                elif not size and value <= 1:
+                    operation = line(address, value, vcpu, space == 1)
+                if operation is not None:
+                    try:
+                        value, fault, order, outputs, _ = apply(operation)
+                        out += pack(HOT_SIZE, 1, opcode | REPLY_BIT, fault, request_id, outputs, 0, order, value)
+                        if fault:
+                            self._note_guest_fault(operation)
+                        if hub.armed:
+                            hub.spread(self, outputs)
+                    except RequestError as error:
+                        self.reply_hot(opcode, request_id, error.code)
+                    except Exception:
+                        self._note_failure(opcode)
+                        self.reply_hot(opcode, request_id, Status.INTERNAL)
+                    position += HOT_SIZE
+                    left -= 1
+                    if not left & _CLOCK_MASK and (left <= 0 or perf_counter() > until):
+                        self.more = True
+                        break
+                    continue
+            self.requests += turn - left
+            used, operations = self._serve_one(buffer, position, end)
+            turn = left = left - operations
+            position += used
+            if self.closing:
+                return end
+            if not used:
+                break
+            gate = self._gate
+            if left <= 0 or len(out) >= self._limits.reply_queue or perf_counter() > until:
+                self.more = True
+                break
+        self.requests += turn - left
+        return position
+
+    def _serve_one(self, buffer: bytearray, position: int, end: int) -> tuple[int, int]:
+        """Serve the frame at `position`, whatever it is; answers its bytes (0: incomplete) and its operations."""
+        length, version, opcode, flags, request_id = frames.HEAD_CODEC.unpack_from(buffer, position)
+        try:
+            if version != frames.VERSION:
+                raise FramingFault(Status.VERSION, f"This daemon speaks version {frames.VERSION}.", request_id)
+            if not HEAD_SIZE <= length <= self._limits.frame:
+                raise FramingFault(
+                    Status.FRAME_LENGTH, f"A frame has {HEAD_SIZE} to {self._limits.frame} bytes.", request_id
+                )
+            if end - position < length:
+                return 0, 0
+            body = bytes(buffer[position + HEAD_SIZE : position + length])
+            return length, self._request(opcode, flags, request_id, body)
+        except FramingFault as fault:
+            self.refuse(fault.code, fault.text, fault.request_id)
+            return length, 0
+
+    def _request(self, opcode: int, flags: int, request_id: int, body: bytes) -> int:
+        """Serve one frame; answers how many operations it was. FramingFault if the stream cannot go on."""
+        self.requests += 1
+        try:
+            if not self.greeted and opcode != Opcode.HELLO:
+                raise FramingFault(Status.NOT_HELLO, "The first frame must be HELLO.", request_id)
+            upload = self._upload
+            if upload is not None and (upload.opcode, upload.request_id) != (opcode, request_id):
+                raise FramingFault(
+                    Status.FRAME_ORDER, f"Request {upload.request_id} is not complete: send its frames first.", request_id
+                )
+            if upload is not None or (flags & frames.MORE and requests.takes_upload(opcode)):
+                whole = self._gather(opcode, flags, request_id, body)
+                if whole is None:
+                    return 1
+                body, flags = whole, flags & ~frames.MORE
+            return requests.serve(self, opcode, flags, request_id, body)
+        except (WireError, RequestError) as error:
+            self.reply_error(opcode, request_id, error.code, error.field, error.text)
+        except FramingFault:
+            raise
+        except Exception:
+            self._note_failure(opcode)
+            self.reply_error(opcode, request_id, Status.INTERNAL, "", "The daemon failed; its log has the reason.")
+        return 1
+
+    def _gather(self, opcode: int, flags: int, request_id: int, body: bytes) -> bytes | None:
+        """Add a frame to the upload; its whole body with the last one. WireError, then, if it was refused."""
+        upload = self._upload
+        if upload is None:
+            upload = self._upload = Upload(opcode, request_id)
+            self._gate = _CLOSED  # a hot frame would break the upload's sequence: let the slow path say so
+            try:
+                requests.admit(self, opcode, flags & ~frames.MORE)
+            except WireError as error:
+                upload.refusal = error
+        if upload.refusal is None:
+            upload.data += body
+            if len(upload.data) > self._limits.upload:
+                upload.refusal = WireError(Status.TOO_MANY, "", f"An upload has at most {self._limits.upload} bytes.")
+                upload.data.clear()
+        if flags & frames.MORE:
+            return None
+        self._upload = None
+        self._open_gate()
+        if upload.refusal is not None:
+            raise upload.refusal
+        return bytes(upload.data)
+
+    def grant(self, role: Role) -> None:
+        """HELLO has been accepted."""
+        self.greeted = True
+        self.role = role
+        self._open_gate()
+
+    def _open_gate(self) -> None:
+        self._gate = _GATES.get(self.role, _CLOSED)
+
+    # --- output -------------------------------------------------------------------------------------------------
+
+    def reply(self, opcode: int, request_id: int, status: int, body: bytes, outputs: int, order: int) -> None:
+        """Add a reply to `out`, in several frames if it is longer than one."""
+        room = (self._limits.frame - REPLY_HEAD_SIZE) & ~7
+        start = 0
+        while True:
+            part = body[start : start + room]
+            start += room
+            more = frames.REPLY_MORE if start < len(body) else 0
+            self.out += frames.REPLY_HEAD_CODEC.pack(
+                REPLY_HEAD_SIZE + len(part),
+                frames.VERSION,
+                opcode | REPLY_BIT,
+                status,
+                request_id,
+                outputs,
+                more,
+                order,
+            )
+            self.out += part
+            if not more:
+                return
+
+    def reply_plain(self, opcode: int, request_id: int, body: bytes = b"", status: int = Status.OK) -> None:
+        """A reply to what was no operation: the outputs and the order number are those of this moment."""
+        self.reply(opcode, request_id, status, body, self.domain.outputs, self.domain.order)
+
+    def reply_hot(self, opcode: int, request_id: int, status: int) -> None:
+        """The 32 bytes with which a hot request is refused."""
+        domain = self.domain
+        self.out += frames.HOT_REPLY_CODEC.pack(
+            HOT_SIZE,
+            frames.VERSION,
+            opcode | REPLY_BIT,
+            status,
+            request_id,
+            domain.outputs,
+            0,
+            domain.order,
+            0,
+        )
+
+    def reply_error(self, opcode: int, request_id: int, code: int, field: str, text: str) -> None:
+        """A request fault: connection and domain are as before."""
+        if self.shared.lines.allows():
+            log.info("request.refused", session=self.number, opcode=opcode, code=int(code), field=field, text=text)
+        if opcode in _HOT:
+            self.reply_hot(opcode, request_id, code)
+        else:
+            self.reply_plain(opcode, request_id, messages.build_error(field, text), code)
+
+    def refuse(self, code: Status, text: str, request_id: int = 0) -> None:
+        """A framing fault: one ERROR frame, then nothing."""
+        if self.closing:
+            return
+        if self.shared.lines.allows():
+            log.warning("conn.fault", session=self.number, code=code.name, text=text, **self.peer.described())
+        self.reply_plain(Opcode.ERROR, request_id, messages.build_error("", text), code)
+        self.closing = f"fault {code.name}"
+
+    def say_goodbye(self) -> None:
+        """The daemon stops: the last frame says so, and nothing is served after it."""
+        if not self.closing:
+            self.reply_plain(Opcode.BYE, 0)
+            self.closing = "daemon stopped"
+
+    def deliver(self) -> None:
+        """Put the queued events into `out`, unless the peer is behind: then `refill` does it later."""
+        if self.events and not self.blocked:
+            self.refill()
+
+    def refill(self) -> None:
+        """Put the queued events into `out`."""
+        taken = self.events.take()
+        each = min(messages.EVENT_LIMIT, (self._limits.frame - HOT_SIZE) // wire_events.RECORD_CODEC.size)
+        for start in range(0, len(taken), each):
+            part = taken[start : start + each]
+            body = len(part).to_bytes(8, "little") + wire_events.pack_events(part)
+            self.reply(Opcode.EVENT, 0, Status.OK, body, self.domain.outputs, part[-1].order)
+
+    def end_wait(self, request_id: int, fulfilled: bool) -> None:
+        """Answer a WAIT: an output rose, or the deadline passed."""
+        self.waits -= 1
+        if fulfilled:
+            self.reply_plain(Opcode.WAIT, request_id)
+        else:
+            text = "No output rose before the deadline."
+            self.reply_plain(Opcode.WAIT, request_id, messages.build_error("milliseconds", text), Status.TIMEOUT)
+
+    def publish(self) -> None:
+        """Send others what this turn has caused for them."""
+        self.hub.publish()
+
+    # --- what is logged -----------------------------------------------------------------------------------------
+
+    def _note_guest_fault(self, operation: op.Read | op.Write | op.Line) -> None:
+        if self.shared.lines.allows():
+            log.info("guest.fault", session=self.number, access=type(operation).__name__, **operation._asdict())
+
+    def _note_failure(self, opcode: int) -> None:
+        log.exception("request.failed", session=self.number, opcode=opcode)

@@ -1,0 +1,114 @@
+"""VECTOR: up to 1024 register accesses and line changes as one request.
+
+All entries are checked before the first is applied: the wire's rules and the role by one table look-up, the domain's
+own by `Domain.check`.  What is wrong is then described by the declarations, which name the entry.  Guest faults do not
+stop a vector, and nothing else runs in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vgicd_protocol import frames, messages, vector
+from vgicd_protocol.errors import Status, WireError
+from vgicd_protocol.frames import HEAD_SIZE, Opcode, Role
+
+from vgicd.domain import operations as op
+from vgicd.domain.errors import FatalAssertion, RequestError
+
+if TYPE_CHECKING:
+    from vgicd.server.session import Session
+
+_FIRST: Final = vector.ENTRIES_OFFSET - HEAD_SIZE  # of the entries in the body
+_OPCODES: Final = {vector.READ: Opcode.READ, vector.WRITE: Opcode.WRITE, vector.LINE: Opcode.LINE}
+
+
+class _Shape(NamedTuple):
+    """What the operation and space bytes of an entry ask for."""
+
+    kind: int
+    size: int
+    space: int
+    plane: int
+
+
+def _shapes_for(role: int) -> dict[int, _Shape]:
+    """`operation << 8 | space` of every entry that is well formed and that `role` may send."""
+    shapes = {}
+    for operation in vector.OPERATIONS:
+        kind = operation & 0xF
+        for space in frames.LINE_KINDS if kind == vector.LINE else frames.SPACES:
+            if messages.access_role(_OPCODES[kind], space) <= role:
+                shapes[operation << 8 | space] = _Shape(kind, operation >> 4, space & 0xF, space >> 4)
+    return shapes
+
+
+_SHAPES: Final[Mapping[int, Mapping[int, _Shape]]] = {
+    role: _shapes_for(role) for role in Role if role is not Role.ANY
+}
+
+
+def serve(session: Session, request_id: int, body: bytes) -> int:
+    """Apply all entries in `body` and reply with their results; answers how many there were.
+
+    WireError or RequestError, with nothing changed and nothing replied, if an entry may not be applied.
+    """
+    operations = _operations(session, body)
+    domain, hub = session.domain, session.hub
+    for index, operation in enumerate(operations):
+        try:
+            domain.check(operation)
+        except RequestError as error:
+            raise WireError(Status(error.code), f"entries[{index}].{error.field}", error.text) from None
+    results = bytearray(len(operations).to_bytes(8, "little"))
+    pack = vector.RESULT_CODEC.pack
+    for operation in operations:
+        try:
+            value, fault, _, outputs, _ = domain.apply(operation)
+            results += pack(value, fault, outputs, 0)
+        except FatalAssertion as error:
+            results += pack(0, error.code, domain.outputs, 0)
+    session.reply(Opcode.VECTOR, request_id, Status.OK, bytes(results), domain.outputs, domain.order)
+    if hub.armed:
+        hub.spread(session, domain.outputs)
+    return len(operations)
+
+
+def _operations(session: Session, body: bytes) -> list[op.Read | op.Write | op.Line]:
+    shapes = _SHAPES[session.role]
+    entries = memoryview(body)[_FIRST:]
+    limit = session.shared.config.limits.vector_entries
+    operations: list[op.Read | op.Write | op.Line] = []
+    size = vector.ENTRY_CODEC.size
+    if len(entries) % size or len(entries) // size != int.from_bytes(body[:_FIRST], "little") or not entries:
+        raise _fault(session, body)
+    if len(entries) // size > limit:
+        raise WireError(Status.TOO_MANY, "count", f"A VECTOR has at most {limit} entries here.")
+    read, write, line = op.Read, op.Write, op.Line
+    for value, offset, vcpu, operation, space in vector.ENTRY_CODEC.iter_unpack(entries):
+        shape = shapes.get(operation << 8 | space)
+        if shape is None:
+            raise _fault(session, body)
+        kind, width, frame, plane = shape
+        if kind == vector.READ:
+            if value:
+                raise _fault(session, body)
+            operations.append(read(vcpu, frame, offset, width, plane))
+        elif kind == vector.WRITE:
+            operations.append(write(vcpu, frame, offset, width, value, plane))
+        else:
+            if value > 1:
+                raise _fault(session, body)
+            operations.append(line(offset, value, vcpu, frame == 1))
+    return operations
+
+
+def _fault(session: Session, body: bytes) -> Exception:
+    """Why `body` is refused, as the declarations say it."""
+    fields = messages.parse_request(Opcode.VECTOR, body)
+    for index, entry in enumerate(fields["entries"]):
+        needed = messages.access_role(_OPCODES[entry["operation"] & 0xF], entry["space"])
+        if needed > session.role:
+            return WireError(Status.DENIED, f"entries[{index}]", f"needs role {Role(needed).name.lower()}")
+    return RuntimeError("the vector's fast check refuses what the declarations accept")
