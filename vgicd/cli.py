@@ -28,12 +28,13 @@ FLAGGED: Final = ("listen", "domain", "log")
 """The sections whose options have flags of their own; every option can be given with --set."""
 
 
-class Integer(click.ParamType):
+class Integer(click.ParamType[int]):
     """A whole number, decimal or with a prefix such as 0x."""
 
     name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """`value` as an int; a usage error if it is none."""
         if isinstance(value, int):
             return value
         try:
@@ -92,7 +93,11 @@ def _configuration_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _collect(
-    config_file: Path | None, config_if_exists: Path | None, name: str | None, settings: tuple[str, ...], flags: dict[str, Any]
+    config_file: Path | None,
+    config_if_exists: Path | None,
+    name: str | None,
+    settings: tuple[str, ...],
+    flags: dict[str, Any],
 ) -> config.Config:
     overrides: dict[str, dict[str, Any]] = {}
     for flag, value in flags.items():

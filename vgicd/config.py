@@ -46,6 +46,7 @@ class Tls:
 
     @property
     def enabled(self) -> bool:
+        """Is TLS configured?"""
         return bool(self.certificate)
 
 
@@ -99,7 +100,9 @@ NAME: Final = Declared("name", str, "default", fields(Config)[0].metadata["optio
 _NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
-def load(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None, name: str | None = None) -> Config:
+def load(
+    path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None, name: str | None = None
+) -> Config:
     """The configuration in the TOML file `path` (None: the defaults), with `overrides[section][key]` and `name` on top.
 
     Raises ConfigError if the file cannot be read, is not TOML, or names something unknown or out of range.

@@ -43,9 +43,7 @@ def journal_is(stream: TextIO) -> bool:
 def configure(logging: Logging, stream: TextIO | None = None) -> None:
     """Send all events from now on to `stream` (default: standard error)."""
     stream = sys.stderr if stream is None else stream
-    text = logging.format == "text" or (
-        logging.format == "auto" and stream.isatty() and not journal_is(stream)
-    )
+    text = logging.format == "text" or (logging.format == "auto" and stream.isatty() and not journal_is(stream))
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -54,7 +52,12 @@ def configure(logging: Logging, stream: TextIO | None = None) -> None:
     if text:
         processors.append(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
     else:
-        processors += [_add_priority, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        processors += [
+            _add_priority,
+            structlog.processors.format_exc_info,
+            _in_order,
+            structlog.processors.JSONRenderer(),
+        ]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[logging.level]),
@@ -66,6 +69,11 @@ def configure(logging: Logging, stream: TextIO | None = None) -> None:
 def get_logger() -> structlog.typing.FilteringBoundLogger:
     """A logger under the configuration in force when it first logs."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
+
+
+def _in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What every line has comes first."""
+    return {key: event.pop(key) for key in ("timestamp", "level", "priority", "event")} | dict(event)
 
 
 def _add_priority(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -17,9 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from vgicd_protocol.frames import Role
-
 from vgicd.options import option
+from vgicd_protocol.frames import Role
 
 _UCRED: Final = struct.Struct("iII")
 _SO_PEERGROUPS: Final = getattr(socket, "SO_PEERGROUPS", 59)  # Linux 4.13; not among Python's constants

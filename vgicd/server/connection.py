@@ -23,13 +23,12 @@ from time import perf_counter
 from typing import Final
 
 import trio
-from vgicd_protocol.errors import Status
 
 from vgicd.server.limits import SLICE_SECONDS, YIELDS, Limits
 from vgicd.server.session import Session
+from vgicd_protocol.errors import Status
 
 _RECEIVE: Final = 65_536  # bytes asked for at a time, at least
-_PACKET: Final = 65_536  # most bytes of replies in one seqpacket message; a frame is never split
 
 DEPARTED: Final = (ConnectionError, BrokenPipeError, trio.BrokenResourceError, trio.ClosedResourceError)
 """What a peer that is gone looks like."""
@@ -61,7 +60,7 @@ class Connection(ABC):
                     await self._reader()
                     if self.session.closing:
                         self.reason = self.session.closing
-                    await self._until_drained()
+                    await self.until_drained()
                 except DEPARTED:
                     self.reason = "peer lost"
             nursery.cancel_scope.cancel()
@@ -131,7 +130,8 @@ class Connection(ABC):
             self.session.out.clear()
             self.close("peer lost")
 
-    async def _until_drained(self) -> None:
+    async def until_drained(self) -> None:
+        """Wait until the peer has taken everything."""
         while self.blocked_since is not None:
             await self._drained.wait()
 
@@ -150,7 +150,7 @@ class Connection(ABC):
         while True:
             self._serve_turn(until)
             if self.blocked_since is not None:
-                await self._until_drained()
+                await self.until_drained()
             elif session.more or perf_counter() > until:
                 await trio.lowlevel.checkpoint()
             else:
@@ -193,6 +193,7 @@ class SocketConnection(Connection):
         self._fd = sock.fileno()
 
     async def run(self) -> None:
+        """Serve as `Connection.run` does, then close the socket."""
         try:
             await super().run()
         finally:
@@ -204,7 +205,6 @@ class SocketConnection(Connection):
         recv_into, sched_yield, wait_readable, fd = self._receive, os.sched_yield, trio.lowlevel.wait_readable, self._fd
         tries = range(YIELDS)
         view = memoryview(buffer)
-        serve, send, out = session.serve, self._sock.send, session.out
         await wait_readable(fd)
         until = perf_counter() + SLICE_SECONDS
         while not session.closing:

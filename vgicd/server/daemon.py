@@ -16,7 +16,6 @@ from contextlib import suppress
 from typing import Final
 
 import trio
-from vgicd_protocol.errors import Status
 
 from vgicd import __version__
 from vgicd.config import Config, ConfigError
@@ -32,6 +31,7 @@ from vgicd.server.packets import PacketConnection
 from vgicd.server.session import Session, Shared
 from vgicd.server.systemd import Notifier
 from vgicd.server.tls import TlsConnection, server_context
+from vgicd_protocol.errors import Status
 
 _ACCEPT_RETRY: Final = 0.1  # seconds without accepting, when the process is out of descriptors
 
@@ -172,7 +172,7 @@ class Daemon:
             except ConnectionError:
                 continue  # gone before it was accepted
             except OSError as error:  # out of descriptors or memory: serve those we have
-                log.error("accept.failed", listener=listener.address, error=error.strerror)
+                log.warning("accept.failed", listener=listener.address, error=error.strerror)
                 await trio.sleep(_ACCEPT_RETRY)
                 continue
             connections.start_soon(self._handle, sock, address, listener.transport)

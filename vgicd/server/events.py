@@ -26,7 +26,7 @@ class EventQueue:
     that carries how many were.
     """
 
-    __slots__ = ("_clock", "_events", "_limit", "_lost", "_lost_order", "full_since", "mask")
+    __slots__ = ("_clock", "_events", "_limit", "_lost", "_lost_order", "full_since", "mask", "request_id")
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._events: deque[Event] = deque()
@@ -35,6 +35,7 @@ class EventQueue:
         self._lost_order = 0
         self._clock = clock
         self.mask = 0
+        self.request_id = 0  # of the SUBSCRIBE; every EVENT frame repeats it
         self.full_since: float | None = None
 
     def __len__(self) -> int:
@@ -103,9 +104,10 @@ class Hub:
         self._behind: dict[Listener, None] = {}  # has something to send since the last `publish`; in order
         self._sooner = trio.Event()  # the earliest deadline has changed
 
-    def subscribe(self, session: Listener, mask: int) -> None:
+    def subscribe(self, session: Listener, mask: int, request_id: int = 0) -> None:
         """From the next operation on, `session` gets the events of `mask`; 0 ends that."""
         session.events.mask = mask
+        session.events.request_id = request_id
         if session in self._subscribers:
             self._subscribers.remove(session)
         if mask:

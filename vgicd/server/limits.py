@@ -34,14 +34,16 @@ class Limits:
     vector_entries: int = option(1024, "entries of one VECTOR", low=1, high=1024)
     waits: int = option(16, "WAITs outstanding on one connection", low=1, high=1024)
     wait_seconds: float = option(3600.0, "longest deadline of a WAIT", low=0.01, high=86_400)
-    reply_queue: int = option(262_144, "unsent bytes of replies before a connection is read no further", low=4096,
-                              high=1 << 26)
+    reply_queue: int = option(
+        262_144, "unsent bytes of replies before a connection is read no further", low=4096, high=1 << 26
+    )
     write_seconds: float = option(5.0, "time for a peer to take some of what waits for it", low=0.01, high=3600)
     event_queue: int = option(4096, "events kept for a subscriber that reads too slowly", low=1, high=1 << 20)
     event_full_seconds: float = option(30.0, "time an event queue may stay full", low=0.01, high=3600)
     log_lines: int = option(10, "log lines per second that guests and peers may cause", low=0, high=1000)
-    drain_seconds: float = option(2.0, "time for peers to take their last replies when the daemon stops", low=0.0,
-                                  high=60)
+    drain_seconds: float = option(
+        2.0, "time for peers to take their last replies when the daemon stops", low=0.0, high=60
+    )
 
     @property
     def watch_seconds(self) -> float:

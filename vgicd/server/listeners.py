@@ -115,8 +115,7 @@ def open_unix(path: Path, mode: int, transport: Transport = Transport.UNIX) -> L
         sock.setblocking(False)
         if not _bind_unix(sock, path, mode):
             _remove_stale(path)
-            if not _bind_unix(sock, path, mode):
-                raise ListenError(f"{path} was taken by another process just now.")
+            _bind_unix(sock, path, mode, again=True)
         status = path.lstat()
         sock.listen(_BACKLOG)
     except BaseException as error:
@@ -127,15 +126,17 @@ def open_unix(path: Path, mode: int, transport: Transport = Transport.UNIX) -> L
     return Listener(sock, transport, f"{transport.value}:{path}", path, (status.st_dev, status.st_ino))
 
 
-def _bind_unix(sock: socket.socket, path: Path, mode: int) -> bool:
-    """Bind with `mode` from the first moment on; False if something is at `path`."""
+def _bind_unix(sock: socket.socket, path: Path, mode: int, *, again: bool = False) -> bool:
+    """Bind with `mode` from the first moment on; False, or ListenError the second time, if something is at `path`."""
     before = os.umask(0o777 & ~mode)
     try:
         sock.bind(os.fspath(path))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return False
-        raise
+        if error.errno != errno.EADDRINUSE:
+            raise
+        if again:
+            raise ListenError(f"{path} was taken by another process just now.") from None
+        return False
     finally:
         os.umask(before)
     return True
@@ -233,7 +234,7 @@ def adopt(sock: socket.socket, *, tls: bool) -> Listener:
             return Listener(sock, Transport.UNIX, f"unix:{_unix_name(sock)}")
         case socket.AF_UNIX, socket.SOCK_SEQPACKET:
             return Listener(sock, Transport.SEQPACKET, f"seqpacket:{_unix_name(sock)}")
-        case (socket.AF_INET | socket.AF_INET6), socket.SOCK_STREAM:
+        case ((socket.AF_INET | socket.AF_INET6), socket.SOCK_STREAM):
             name = _tcp_name(sock)
             if tls:
                 return Listener(sock, Transport.TLS, f"tls:{name}")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from vgicd_protocol.errors import Status
-
 from vgicd.server.connection import SocketConnection
+from vgicd_protocol.errors import Status
 
 _PACKET: Final = 65_536
 """Most bytes of replies in one message; below every system's default send buffer, above every frame."""

@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from vgicd_protocol import effects, frames, messages
-from vgicd_protocol import session as handshake
-from vgicd_protocol.errors import Status, WireError
-from vgicd_protocol.frames import Opcode, Role
-from vgicd_protocol.image import Geometry, StateImage
 
 from vgicd import __version__
 from vgicd.domain import operations as op
 from vgicd.domain.config import DomainConfig
 from vgicd.domain.domain import Domain
 from vgicd.server import vectors
+from vgicd_protocol import frames, framing, messages
+from vgicd_protocol import session as handshake
+from vgicd_protocol.errors import FramingFault, Status, WireError
+from vgicd_protocol.frames import Opcode, Role
+from vgicd_protocol.image import Geometry, StateImage
 
 if TYPE_CHECKING:
     from vgicd.server.session import Session
@@ -35,14 +35,12 @@ def takes_upload(opcode: int) -> bool:
     return message is not None and message.upload
 
 
-def admit(session: Session, opcode: int, flags: int) -> messages.Message:
-    """The message that `opcode` asks for, if the flags and the session's role allow it. WireError if not."""
+def admit(session: Session, opcode: int, flags: int) -> None:
+    """Raise WireError unless the opcode exists, may carry `flags` and is within the session's role."""
     message = messages.message_of(opcode)
-    if flags & ~message.flags:
-        raise WireError(Status.RESERVED_BITS, "status", f"flags {flags & ~message.flags:#x} have no meaning here")
+    messages.check_flags(opcode, flags)
     if message.role > session.role:
         raise _denied(session, message.role)
-    return message
 
 
 def _denied(session: Session, needed: int) -> WireError:
@@ -55,9 +53,12 @@ def serve(session: Session, opcode: int, flags: int, request_id: int, body: byte
 
     Raises WireError or RequestError, with nothing changed and nothing replied, for a request fault.
     """
-    message = admit(session, opcode, flags)
+    admit(session, opcode, flags)
     if opcode == Opcode.VECTOR:
         return vectors.serve(session, request_id, body)
+    if opcode == Opcode.HELLO:
+        _hello(session, request_id, body)
+        return 1
     fields = messages.parse_request(opcode, body)
     needed = messages.request_role(opcode, fields)
     if needed > session.role:
@@ -68,9 +69,8 @@ def serve(session: Session, opcode: int, flags: int, request_id: int, body: byte
         return 1
     domain = session.domain
     result = domain.apply(_operation(opcode, fields, domain))
-    reply = messages.build_reply(opcode, _reply_fields(message, result.value, domain))
-    if flags & frames.EFFECTS:
-        reply = effects.append_trailer(reply, result.effects)
+    value = StateImage(geometry(domain), result.value) if opcode == Opcode.SNAPSHOT else result.value
+    reply = framing.reply_body(opcode, value, result.effects if flags & frames.EFFECTS else None)
     status = Status.ABORT if result.fault else Status.OK
     session.reply(opcode, request_id, status, reply, result.outputs, result.order)
     if session.hub.armed:
@@ -159,18 +159,6 @@ def _operation(opcode: int, fields: Fields, domain: Domain) -> Any:
     return _OPERATIONS[opcode](fields, domain)
 
 
-def _reply_fields(message: messages.Message, value: Any, domain: Domain) -> Fields:
-    """An operation's result as the fields of its reply."""
-    if message.opcode == Opcode.SNAPSHOT:
-        return {"image": StateImage(geometry(domain), value)}
-    if message.reply is _NOTHING or not message.reply.subcons[:-1]:  # the last is the end of the body
-        return {}
-    return messages.reply_fields(value)
-
-
-_NOTHING: Final = messages.NOTHING
-
-
 def geometry(domain: Domain) -> Geometry:
     """What a state image of `domain` must have been taken from."""
     config = domain.config
@@ -180,13 +168,17 @@ def geometry(domain: Domain) -> Geometry:
 # --- the conversation itself ------------------------------------------------------------------------------------
 
 
-def _hello(session: Session, request_id: int, fields: Fields) -> None:
-    hello = handshake.Hello.from_fields(dict(fields))
+def _hello(session: Session, request_id: int, body: bytes) -> None:
+    """HELLO; a malformed one is a framing fault, because nothing is known of who sends it."""
     if session.greeted:
         raise WireError(Status.NOT_HELLO, "", "HELLO has been said already")
+    try:
+        hello = handshake.Hello.from_fields(messages.parse_request(Opcode.HELLO, body))
+    except WireError as error:
+        raise FramingFault(error.code, str(error), request_id) from None
     if not hello.lowest <= frames.VERSION <= hello.highest:
-        text = f"this daemon speaks version {frames.VERSION}, not {hello.lowest} to {hello.highest}"
-        raise WireError(Status.VERSION, "lowest", text)
+        text = f"This daemon speaks version {frames.VERSION}, not {hello.lowest} to {hello.highest}."
+        raise FramingFault(Status.VERSION, text, request_id)
     offered = _features(session.domain)
     if hello.features & ~offered:
         raise WireError(Status.UNSUPPORTED, "features", f"bits {hello.features & ~offered:#x} are not offered here")
@@ -246,7 +238,7 @@ def _bye(session: Session, request_id: int, _: Fields) -> None:
 
 
 def _subscribe(session: Session, request_id: int, fields: Fields) -> None:
-    session.hub.subscribe(session, fields["mask"])
+    session.hub.subscribe(session, fields["mask"], request_id)
     session.reply_plain(Opcode.SUBSCRIBE, request_id)
 
 
@@ -267,7 +259,6 @@ def _wait(session: Session, request_id: int, fields: Fields) -> None:
 
 
 _SPECIAL: Final[Mapping[int, Callable[[Session, int, Fields], None]]] = {
-    Opcode.HELLO: _hello,
     Opcode.PING: _ping,
     Opcode.BYE: _bye,
     Opcode.SUBSCRIBE: _subscribe,

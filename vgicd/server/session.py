@@ -16,10 +16,6 @@ from time import perf_counter
 from typing import Final
 
 import trio
-from vgicd_protocol import events as wire_events
-from vgicd_protocol import frames, messages
-from vgicd_protocol.errors import FramingFault, Status, WireError
-from vgicd_protocol.frames import HEAD_SIZE, HOT_SIZE, REPLY_BIT, REPLY_HEAD_SIZE, Opcode, Plane, Role
 
 from vgicd.config import Config
 from vgicd.domain import operations as op
@@ -30,6 +26,10 @@ from vgicd.server import requests
 from vgicd.server.access import Peer
 from vgicd.server.events import EventQueue, Hub
 from vgicd.server.limits import LineBudget
+from vgicd_protocol import bodies, frames, framing, messages
+from vgicd_protocol import events as wire_events
+from vgicd_protocol.errors import FramingFault, Status, WireError
+from vgicd_protocol.frames import HEAD_SIZE, HOT_SIZE, REPLY_BIT, Opcode, Role
 
 log = get_logger()
 
@@ -37,8 +37,8 @@ _READ: Final = 0
 _WRITE: Final = 1
 _LINE: Final = 2
 
+_LENGTH_SIZE: Final = 4  # the first field; all that is needed to refuse a frame
 _CLOCK_MASK: Final = 31  # the turn's clock is looked at whenever the operations left have none of these bits
-_HOT: Final = frozenset({Opcode.READ, Opcode.WRITE, Opcode.LINE})
 
 
 def _gate_for(role: int) -> dict[int, int]:
@@ -122,7 +122,7 @@ class Session:
         apply, read, write, line = self.domain.apply, op.Read, op.Write, op.Line
         unpack, pack, size_ok = frames.HOT_CODEC.unpack_from, frames.HOT_REPLY_CODEC.pack, frames.SIZE_OK
         turn = left = self._limits.operations_per_turn
-        while end - position >= HEAD_SIZE:
+        while end > position:
             if end - position >= HOT_SIZE:
                 length, version, opcode, flags, request_id, vcpu, size, space, address, value = unpack(buffer, position)
                 action = gate.get(opcode << 8 | space)
@@ -173,47 +173,62 @@ class Session:
 
     def _serve_one(self, buffer: bytearray, position: int, end: int) -> tuple[int, int]:
         """Serve the frame at `position`, whatever it is; answers its bytes (0: incomplete) and its operations."""
-        length, version, opcode, flags, request_id = frames.HEAD_CODEC.unpack_from(buffer, position)
         try:
-            if version != frames.VERSION:
-                raise FramingFault(Status.VERSION, f"This daemon speaks version {frames.VERSION}.", request_id)
-            if not HEAD_SIZE <= length <= self._limits.frame:
-                raise FramingFault(
-                    Status.FRAME_LENGTH, f"A frame has {HEAD_SIZE} to {self._limits.frame} bytes.", request_id
-                )
-            if end - position < length:
+            length = self._frame_length(buffer, position, end)
+            if not length:
                 return 0, 0
+            _, _, opcode, flags, request_id = frames.HEAD_CODEC.unpack_from(buffer, position)
             body = bytes(buffer[position + HEAD_SIZE : position + length])
             return length, self._request(opcode, flags, request_id, body)
         except FramingFault as fault:
             self.refuse(fault.code, fault.text, fault.request_id)
-            return length, 0
+            return 0, 0
+
+    def _frame_length(self, buffer: bytearray, position: int, end: int) -> int:
+        """The length of the frame at `position`, 0 while it is incomplete; FramingFault as soon as it is seen."""
+        have = end - position
+        if have < _LENGTH_SIZE:
+            return 0
+        length = int.from_bytes(buffer[position : position + _LENGTH_SIZE], "little")
+        version, request_id = frames.VERSION, 0
+        if have >= HEAD_SIZE:
+            _, version, _, _, request_id = frames.HEAD_CODEC.unpack_from(buffer, position)
+        if not HEAD_SIZE <= length <= self._limits.frame:
+            text = f"A frame has {HEAD_SIZE} to {self._limits.frame} bytes, not {length}."
+            raise FramingFault(Status.FRAME_LENGTH, text, request_id)
+        if version != frames.VERSION:
+            text = f"This daemon speaks version {frames.VERSION}, not {version}."
+            raise FramingFault(Status.VERSION, text, request_id)
+        return length if have >= length else 0
 
     def _request(self, opcode: int, flags: int, request_id: int, body: bytes) -> int:
         """Serve one frame; answers how many operations it was. FramingFault if the stream cannot go on."""
         self.requests += 1
+        self._check_order(opcode, request_id)
         try:
-            if not self.greeted and opcode != Opcode.HELLO:
-                raise FramingFault(Status.NOT_HELLO, "The first frame must be HELLO.", request_id)
-            upload = self._upload
-            if upload is not None and (upload.opcode, upload.request_id) != (opcode, request_id):
-                raise FramingFault(
-                    Status.FRAME_ORDER, f"Request {upload.request_id} is not complete: send its frames first.", request_id
-                )
-            if upload is not None or (flags & frames.MORE and requests.takes_upload(opcode)):
+            if self._upload is not None or (flags & frames.MORE and requests.takes_upload(opcode)):
                 whole = self._gather(opcode, flags, request_id, body)
                 if whole is None:
                     return 1
                 body, flags = whole, flags & ~frames.MORE
             return requests.serve(self, opcode, flags, request_id, body)
-        except (WireError, RequestError) as error:
-            self.reply_error(opcode, request_id, error.code, error.field, error.text)
         except FramingFault:
             raise
+        except (WireError, RequestError) as error:
+            self.reply_error(opcode, request_id, error.code, error.field, error.text)
         except Exception:
             self._note_failure(opcode)
             self.reply_error(opcode, request_id, Status.INTERNAL, "", "The daemon failed; its log has the reason.")
         return 1
+
+    def _check_order(self, opcode: int, request_id: int) -> None:
+        """HELLO comes first, and nothing between the frames of an upload."""
+        if not self.greeted and opcode != Opcode.HELLO:
+            raise FramingFault(Status.NOT_HELLO, "The first frame must be HELLO.", request_id)
+        upload = self._upload
+        if upload is not None and (upload.opcode, upload.request_id) != (opcode, request_id):
+            text = f"Request {upload.request_id} is not complete: send its frames first."
+            raise FramingFault(Status.FRAME_ORDER, text, request_id)
 
     def _gather(self, opcode: int, flags: int, request_id: int, body: bytes) -> bytes | None:
         """Add a frame to the upload; its whole body with the last one. WireError, then, if it was refused."""
@@ -251,25 +266,7 @@ class Session:
 
     def reply(self, opcode: int, request_id: int, status: int, body: bytes, outputs: int, order: int) -> None:
         """Add a reply to `out`, in several frames if it is longer than one."""
-        room = (self._limits.frame - REPLY_HEAD_SIZE) & ~7
-        start = 0
-        while True:
-            part = body[start : start + room]
-            start += room
-            more = frames.REPLY_MORE if start < len(body) else 0
-            self.out += frames.REPLY_HEAD_CODEC.pack(
-                REPLY_HEAD_SIZE + len(part),
-                frames.VERSION,
-                opcode | REPLY_BIT,
-                status,
-                request_id,
-                outputs,
-                more,
-                order,
-            )
-            self.out += part
-            if not more:
-                return
+        self.out += framing.reply(opcode, request_id, outputs, order, body, status, self._limits.frame)
 
     def reply_plain(self, opcode: int, request_id: int, body: bytes = b"", status: int = Status.OK) -> None:
         """A reply to what was no operation: the outputs and the order number are those of this moment."""
@@ -294,7 +291,7 @@ class Session:
         """A request fault: connection and domain are as before."""
         if self.shared.lines.allows():
             log.info("request.refused", session=self.number, opcode=opcode, code=int(code), field=field, text=text)
-        if opcode in _HOT:
+        if opcode in framing.HOT_OPCODES:
             self.reply_hot(opcode, request_id, code)
         else:
             self.reply_plain(opcode, request_id, messages.build_error(field, text), code)
@@ -322,11 +319,12 @@ class Session:
     def refill(self) -> None:
         """Put the queued events into `out`."""
         taken = self.events.take()
-        each = min(messages.EVENT_LIMIT, (self._limits.frame - HOT_SIZE) // wire_events.RECORD_CODEC.size)
+        each = min(bodies.EVENT_LIMIT, (self._limits.frame - HOT_SIZE) // wire_events.RECORD_CODEC.size)
+        domain = self.domain
         for start in range(0, len(taken), each):
             part = taken[start : start + each]
             body = len(part).to_bytes(8, "little") + wire_events.pack_events(part)
-            self.reply(Opcode.EVENT, 0, Status.OK, body, self.domain.outputs, part[-1].order)
+            self.reply(Opcode.EVENT, self.events.request_id, Status.OK, body, domain.outputs, domain.order)
 
     def end_wait(self, request_id: int, fulfilled: bool) -> None:
         """Answer a WAIT: an output rose, or the deadline passed."""
@@ -348,4 +346,5 @@ class Session:
             log.info("guest.fault", session=self.number, access=type(operation).__name__, **operation._asdict())
 
     def _note_failure(self, opcode: int) -> None:
-        log.exception("request.failed", session=self.number, opcode=opcode)
+        if self.shared.lines.allows():
+            log.exception("request.failed", session=self.number, opcode=opcode)

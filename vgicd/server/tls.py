@@ -12,7 +12,6 @@ import ssl
 from time import perf_counter
 
 import trio
-from vgicd_protocol.errors import Status
 
 from vgicd.config import ConfigError, Tls
 from vgicd.logs import get_logger
@@ -20,6 +19,7 @@ from vgicd.server.access import Rules
 from vgicd.server.connection import DEPARTED, Connection
 from vgicd.server.limits import SLICE_SECONDS, Limits
 from vgicd.server.session import Session
+from vgicd_protocol.errors import Status
 
 log = get_logger()
 
@@ -59,6 +59,7 @@ class TlsConnection(Connection):
         self._rules = rules
 
     async def run(self) -> None:
+        """Shake hands, serve, close the stream."""
         try:
             if await self._handshake():
                 await super().run()

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vgicd.domain import operations as op
+from vgicd.domain.errors import FatalAssertion, RequestError
 from vgicd_protocol import frames, messages, vector
 from vgicd_protocol.errors import Status, WireError
 from vgicd_protocol.frames import HEAD_SIZE, Opcode, Role
-
-from vgicd.domain import operations as op
-from vgicd.domain.errors import FatalAssertion, RequestError
 
 if TYPE_CHECKING:
     from vgicd.server.session import Session
@@ -44,9 +43,7 @@ def _shapes_for(role: int) -> dict[int, _Shape]:
     return shapes
 
 
-_SHAPES: Final[Mapping[int, Mapping[int, _Shape]]] = {
-    role: _shapes_for(role) for role in Role if role is not Role.ANY
-}
+_SHAPES: Final[Mapping[int, Mapping[int, _Shape]]] = {role: _shapes_for(role) for role in Role if role is not Role.ANY}
 
 
 def serve(session: Session, request_id: int, body: bytes) -> int:
