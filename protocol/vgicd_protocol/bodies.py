@@ -8,14 +8,28 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from construct import Adapter, Construct, Int8ul, Int16sl, Int16ul, Int32sl, Int32ul, Int64ul, Struct, this
+from construct import Adapter, Construct, Int8ul, Int16sl, Int16ul, Int32sl, Int32ul, Int64ul, Struct, Terminated, this
 
 from vgicd_protocol import events, settings
 from vgicd_protocol.errors import Status
-from vgicd_protocol.frames import HOT_BODY, LINE_KINDS, REPLY_HEAD_SIZE, SIZES, SPACES
+from vgicd_protocol.frames import (
+    EFFECTS,
+    HEAD,
+    HOT_BODY,
+    HOT_SIZE,
+    LINE_KINDS,
+    REPLY_HEAD_SIZE,
+    SIZES,
+    SPACES,
+    VERSION,
+    Opcode,
+)
 from vgicd_protocol.strict import (
     FLAG,
+    Bits,
+    Fixed,
     Items,
+    OneOf,
     Require,
     Reserved,
     Violation,
@@ -23,7 +37,6 @@ from vgicd_protocol.strict import (
     ZeroPad,
     count_of,
     narrow,
-    one_of,
     text,
 )
 
@@ -62,7 +75,7 @@ class Numbers(Adapter):  # type: ignore[misc]  # construct is untyped
 
 NOTHING: Final = Struct()
 VCPU: Final = "vcpu" / Int16ul
-BIT: Final = one_of(Int32ul, (0, 1))
+BIT: Final = OneOf(Int32ul, (0, 1))
 
 
 def value_of(declaration: Construct, docs: str = "") -> Struct:
@@ -72,21 +85,40 @@ def value_of(declaration: Construct, docs: str = "") -> Struct:
 
 READ_BODY: Final = narrow(
     HOT_BODY,
-    size=lambda field: one_of(field, SIZES, code=Status.BAD_SIZE),
-    space=lambda field: one_of(field, SPACES, "a known space and plane", Status.BAD_VALUE),
-    value=Reserved,
+    size=lambda field: OneOf(field, SIZES, code=Status.BAD_SIZE),
+    space=lambda field: OneOf(field, SPACES, "a known space and plane", Status.BAD_VALUE),
+    value=lambda field: OneOf(field, (0,), code=Status.RESERVED_BITS),
 )
 WRITE_BODY: Final = narrow(
     HOT_BODY,
-    size=lambda field: one_of(field, SIZES, code=Status.BAD_SIZE),
-    space=lambda field: one_of(field, SPACES, "a known space and plane", Status.BAD_VALUE),
+    size=lambda field: OneOf(field, SIZES, code=Status.BAD_SIZE),
+    space=lambda field: OneOf(field, SPACES, "a known space and plane", Status.BAD_VALUE),
 )
 LINE_BODY: Final = narrow(
     HOT_BODY,
-    size=Reserved,
-    space=lambda field: one_of(field, LINE_KINDS, code=Status.BAD_VALUE),
-    value=lambda field: one_of(field, (0, 1), code=Status.BAD_VALUE),
+    size=lambda field: OneOf(field, (0,), code=Status.RESERVED_BITS),
+    space=lambda field: OneOf(field, LINE_KINDS, code=Status.BAD_VALUE),
+    value=lambda field: OneOf(field, (0, 1), code=Status.BAD_VALUE),
 )
+
+
+def _hot_frame(opcode: Opcode, body: Struct) -> Struct:
+    head = narrow(
+        HEAD,
+        length=lambda field: Fixed(field, HOT_SIZE),
+        version=lambda field: Fixed(field, VERSION, Status.VERSION),
+        opcode=lambda field: Fixed(field, opcode),
+        status=lambda field: Bits(field, EFFECTS),
+    )
+    return Struct(*head.subcons, *body.subcons, Terminated)
+
+
+# The whole strict frame of each hot request: what `frames.hot_fault` decides in plain ints.
+HOT_FRAMES: Final = {
+    Opcode.READ: _hot_frame(Opcode.READ, READ_BODY),
+    Opcode.WRITE: _hot_frame(Opcode.WRITE, WRITE_BODY),
+    Opcode.LINE: _hot_frame(Opcode.LINE, LINE_BODY),
+}
 HOT_ANSWER: Final = value_of(Int64ul, "READ: the datum, 0 on a fault; else 0")
 
 VCPU_ONLY: Final = Struct(VCPU, "reserved" / Reserved(Int16ul))

@@ -14,7 +14,7 @@ from construct import Int8ul, Int16ul, Int32ul, Struct, this
 
 from vgicd_protocol.codec import Codec, Data
 from vgicd_protocol.frames import REPLY_HEAD_SIZE
-from vgicd_protocol.strict import Items, Reserved, ZeroPad, count_of, one_of
+from vgicd_protocol.strict import Items, OneOf, Reserved, ZeroPad, count_of
 
 
 class EffectKind(IntEnum):
@@ -34,7 +34,7 @@ class EffectKind(IntEnum):
 EFFECT_LIMIT: Final = 65_536
 
 RECORD: Final = Struct(
-    "kind" / one_of(Int8ul, EffectKind, "a known kind") * "see the kinds of effect",
+    "kind" / OneOf(Int8ul, EffectKind, "a known kind") * "see the kinds of effect",
     "a" / Int8ul * "KICK: vCPU; TYPE: 0 edge, 1 level; ACTIVE, PENDING, SAMPLE: the value",
     "b" / Int16ul * "physical INTID; KICK: 0",
     "c" / Int32ul * "AFFINITY: physical CPU",

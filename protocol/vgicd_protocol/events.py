@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from construct import Int8ul, Int16ul, Int32ul, Int64ul, Struct
 
 from vgicd_protocol.codec import Codec, Data
-from vgicd_protocol.strict import one_of
+from vgicd_protocol.strict import OneOf
 
 
 class EventKind(IntEnum):
@@ -45,7 +45,7 @@ ANY_VCPU: Final = 0xFF  # in an event that belongs to no vCPU
 
 RECORD: Final = Struct(
     "order" / Int64ul * "of the operation that caused it",
-    "kind" / one_of(Int8ul, (*EventKind, GAP), "a known kind") * "see the kinds of event; 0xFF: gap",
+    "kind" / OneOf(Int8ul, (*EventKind, GAP), "a known kind") * "see the kinds of event; 0xFF: gap",
     "vcpu" / Int8ul * "0xFF: none",
     "intid" / Int16ul,
     "address" / Int32ul,

@@ -26,7 +26,7 @@ from construct import (
 
 from vgicd_protocol.errors import Status
 from vgicd_protocol.frames import UPLOAD_LIMIT
-from vgicd_protocol.strict import Fixed, Items, Reserved, Violation, Words, ZeroPad, at_most, count_of, text
+from vgicd_protocol.strict import AtMost, Fixed, Items, Reserved, Violation, Words, ZeroPad, count_of, text
 
 IMAGE_MAGIC: Final = 0x6D496776  # "vgIm"
 IMAGE_VERSION: Final = 1
@@ -37,7 +37,7 @@ ENVELOPE: Final = Struct(
     "magic" / Fixed(Int32ul, IMAGE_MAGIC) * '"vgIm"',
     "version" / Fixed(Int16ul, IMAGE_VERSION) * "of the image's layout",
     "reserved" / Reserved(Int16ul),
-    "size" / at_most(Int32ul, UPLOAD_LIMIT) * "bytes that follow the envelope",
+    "size" / AtMost(Int32ul, UPLOAD_LIMIT) * "bytes that follow the envelope",
     "crc32" / Int32ul * "of those bytes (polynomial 0xEDB88320, as in zlib)",
 )
 ENTRY: Final = Struct(

@@ -40,6 +40,7 @@ from vgicd_protocol.bodies import (
     EVENT_BODY,
     EXIT_STATE,
     HOT_ANSWER,
+    HOT_FRAMES,
     IRQ_STATE,
     LINE_BODY,
     LR_STATE,
@@ -59,7 +60,7 @@ from vgicd_protocol.codec import Data
 from vgicd_protocol.errors import Status, WireError
 from vgicd_protocol.frames import EFFECTS, MORE, SPACES, Opcode, Plane, Role, Space
 from vgicd_protocol.image import IMAGE
-from vgicd_protocol.strict import FLAG, Blob, NoneOr, Require, Reserved, Violation, at_most, bits, one_of, text
+from vgicd_protocol.strict import FLAG, AtMost, Bits, Blob, NoneOr, OneOf, Require, Reserved, Violation, text
 
 Fields = dict[str, Any]
 
@@ -153,7 +154,7 @@ _ALL: Final = (
     _observe(
         Opcode.PENDING_CHECK,
         Struct(
-            VCPU, "kind" / one_of(Int8ul, (0, 1)) * "0 the vGIC's, 1 the event channel's", "reserved" / Reserved(Int8ul)
+            VCPU, "kind" / OneOf(Int8ul, (0, 1)) * "0 the vGIC's, 1 the event channel's", "reserved" / Reserved(Int8ul)
         ),
         value_of(FLAG),
         "has the vCPU something to be woken for?",
@@ -235,9 +236,9 @@ _ALL: Final = (
         Opcode.WAIT,
         Role.GUEST,
         Struct(
-            "outputs" / Int16ul * "any of these bits, not 0",
+            "outputs" / Int16ul * "any of these Bits, not 0",
             "reserved" / Reserved(Int16ul),
-            "milliseconds" / at_most(Int32ul, WAIT_MS_LIMIT, Status.BAD_VALUE) * "deadline, from now",
+            "milliseconds" / AtMost(Int32ul, WAIT_MS_LIMIT, Status.BAD_VALUE) * "deadline, from now",
             Require("outputs", lambda body: body.outputs != 0, "not 0", Status.BAD_VALUE),
         ),
         NOTHING,
@@ -245,7 +246,7 @@ _ALL: Final = (
     ),
     _observe(
         Opcode.SUBSCRIBE,
-        Struct("mask" / bits(Int32ul, events.EVENT_MASK) * "bit 1 << kind; 0 ends the subscription"),
+        Struct("mask" / Bits(Int32ul, events.EVENT_MASK) * "bit 1 << kind; 0 ends the subscription"),
         NOTHING,
         "ask for EVENT frames",
     ),
@@ -294,7 +295,6 @@ _WITH_EFFECTS: Final = {
 }
 _EVENT: Final = Struct(*EVENT_BODY.subcons, Terminated)
 _ERROR: Final = Struct(*ERROR_BODY.subcons, Terminated)
-_HOT: Final = frozenset({Opcode.READ, Opcode.WRITE, Opcode.LINE})
 
 
 def message_of(opcode: int) -> Message:
@@ -303,6 +303,25 @@ def message_of(opcode: int) -> Message:
     if message is None:
         raise WireError(Status.UNSUPPORTED, "opcode", f"{opcode:#04x} is not a request of this version")
     return message
+
+
+def check_flags(opcode: int, status: int) -> None:
+    """Raise `WireError` RESERVED_BITS if a request's `status` has a flag that its message may not carry."""
+    unknown = status & ~message_of(opcode).flags
+    if unknown:
+        text = f"the flags {unknown:#x} mean nothing on this request: send them as zero"
+        raise WireError(Status.RESERVED_BITS, "status", text)
+
+
+def parse_hot_frame(frame: Data) -> Fields:
+    """A whole READ, WRITE or LINE by the declarations alone: what the hot path does, slowly.
+
+    Raises `WireError` exactly where `frames.hot_fault` refuses, with the same code.
+    """
+    opcode = frame[5] if len(frame) > 5 else 0
+    if opcode not in HOT_FRAMES:
+        raise WireError(Status.UNSUPPORTED, "opcode", f"{opcode:#04x} is no hot request")
+    return _parse(HOT_FRAMES[Opcode(opcode)], frame, None)
 
 
 def _access_roles(gich: Role, debug: Role) -> bytes:
@@ -331,7 +350,7 @@ def access_role(opcode: int, space: int) -> int:
 
 def request_role(opcode: int, fields: AbstractMapping[str, Any]) -> int:
     """The least role for a parsed request, its entries included."""
-    if opcode in _HOT:
+    if opcode in HOT_FRAMES:
         return access_role(opcode, fields["space"])
     if opcode == Opcode.VECTOR:
         return max(access_role(0x10 | e["operation"] & 0xF, e["space"]) for e in fields["entries"])
@@ -435,9 +454,12 @@ def _field_of(path: str | None) -> str:
 
     A documented field is in construct's path twice, once for its name and once for its text.
     """
-    parts = (path or "").split(" -> ")[1:]
-    behind = [*(part.partition("[")[0] for part in parts[1:]), ""]
-    return ".".join(part for part, after in zip(parts, behind, strict=True) if part != after)
+    names: list[str] = []
+    for part in (path or "").split(" -> ")[1:]:
+        if names and names[-1] == part.partition("[")[0]:
+            names.pop()
+        names.append(part)
+    return ".".join(names)
 
 
 def _text_of(error: ConstructError) -> str:

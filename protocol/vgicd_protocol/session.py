@@ -20,7 +20,7 @@ from vgicd_protocol.frames import (
     Role,
 )
 from vgicd_protocol.image import Geometry
-from vgicd_protocol.strict import FLAG, Fixed, Items, Require, Reserved, ZeroPad, bits, count_of, one_of, text
+from vgicd_protocol.strict import FLAG, Bits, Fixed, Items, OneOf, Require, Reserved, ZeroPad, count_of, text
 
 NAME_LIMIT: Final = 64
 WINDOW_LIMIT: Final = 64
@@ -143,7 +143,7 @@ HELLO: Final = Struct(
     "magic" / Fixed(Int32ul, MAGIC) * '0x63696776 ("vgic")',
     "lowest" / Int8ul * "version the client speaks",
     "highest" / Int8ul * "version the client speaks",
-    "role" / one_of(Int8ul, Role, "0 to 3") * "0 the highest granted, 1 observe, 2 guest, 3 control",
+    "role" / OneOf(Int8ul, Role, "0 to 3") * "0 the highest granted, 1 observe, 2 guest, 3 control",
     "reserved" / Reserved(Int8ul),
     "features" / Int32ul * "required features; see the features",
     "client" / text(NAME_LIMIT) * "a name for the server's log",
@@ -155,10 +155,10 @@ LIMITS: Final = Struct(*(item.name / Int32ul for item in fields(Limits)))
 WELCOME: Final = Struct(
     "magic" / Fixed(Int32ul, MAGIC) * '0x63696776 ("vgic")',
     "version" / Int8ul * "spoken from here on",
-    "role" / one_of(Int8ul, tuple(Role)[1:], "1 to 3") * "granted: 1 observe, 2 guest, 3 control",
+    "role" / OneOf(Int8ul, tuple(Role)[1:], "1 to 3") * "granted: 1 observe, 2 guest, 3 control",
     "explicit" / FLAG * "the world-switch mode: 0 automatic, 1 explicit",
     "reserved" / Reserved(Int8ul),
-    "features" / bits(Int32ul, ALL_FEATURES) * "offered",
+    "features" / Bits(Int32ul, ALL_FEATURES) * "offered",
     "limits" / LIMITS * "see the limits",
     "vcpus" / Int16ul,
     "spis" / Int16ul * "rounded up to a multiple of 32",

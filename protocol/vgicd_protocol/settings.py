@@ -27,7 +27,7 @@ from construct import (
 
 from vgicd_protocol.errors import Status
 from vgicd_protocol.frames import HEAD_SIZE
-from vgicd_protocol.strict import Characters, Reserved, Violation, ZeroPad, at_most
+from vgicd_protocol.strict import AtMost, Characters, Reserved, Violation, ZeroPad
 
 VALUE_LIMIT: Final = 1024
 
@@ -85,7 +85,7 @@ SETTING: Final = Struct(
     "reserved" / Reserved(Int16ul),
     "value"
     / Prefixed(
-        at_most(Int32ul, VALUE_LIMIT),
+        AtMost(Int32ul, VALUE_LIMIT),
         Switch(this.key, {name: declaration for name, (_, _, declaration) in KEYS.items()}, default=Error),
     )
     * "u32 length, then the value: number u64, switch u64 0 or 1, text ASCII, names ASCII with commas",

@@ -58,20 +58,34 @@ class Rule(Validator):  # type: ignore[misc]  # construct is untyped
         raise Violation(self.code, f"must be {self.must}, is {obj!r}", path)
 
 
-def one_of(subcon: Construct, values: Iterable[int], must: str = "", code: Status = Status.BAD_BODY) -> Rule:
-    """`subcon` with one of `values`."""
-    allowed = tuple(values)
-    return Rule(subcon, frozenset(allowed).__contains__, must or " or ".join(map(str, allowed)), code)
+class OneOf(Rule):
+    """A field with one of `values`."""
+
+    def __init__(
+        self, subcon: Construct, values: Iterable[int], must: str = "", code: Status = Status.BAD_BODY
+    ) -> None:
+        self.values = tuple(values)
+        super().__init__(subcon, frozenset(self.values).__contains__, must or _or(self.values), code)
 
 
-def at_most(subcon: Construct, highest: int, code: Status = Status.BAD_BODY) -> Rule:
-    """`subcon` with a value of 0 to `highest`; put before every count, so that nothing is read for a bad one."""
-    return Rule(subcon, lambda value: 0 <= value <= highest, f"at most {highest}", code)
+class AtMost(Rule):
+    """A field of 0 to `highest`; put before every count, so that nothing is read for a bad one."""
+
+    def __init__(self, subcon: Construct, highest: int, code: Status = Status.BAD_BODY) -> None:
+        self.highest = highest
+        super().__init__(subcon, lambda value: 0 <= value <= highest, f"at most {highest}", code)
 
 
-def bits(subcon: Construct, mask: int) -> Rule:
-    """`subcon` with no bit set outside `mask`."""
-    return Rule(subcon, lambda value: not value & ~mask, f"within {mask:#x}", Status.RESERVED_BITS)
+class Bits(Rule):
+    """A field with no bit set outside `mask`."""
+
+    def __init__(self, subcon: Construct, mask: int) -> None:
+        self.mask = mask
+        super().__init__(subcon, lambda value: not value & ~mask, f"within {mask:#x}", Status.RESERVED_BITS)
+
+
+def _or(values: tuple[int, ...]) -> str:
+    return " or ".join(str(int(value)) for value in values)
 
 
 class Fixed(Validator):  # type: ignore[misc]  # construct is untyped
@@ -108,7 +122,7 @@ class Blob(Construct):  # type: ignore[misc]  # construct is untyped
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
-        self.length = at_most(Int32ul, limit)
+        self.length = AtMost(Int32ul, limit)
 
     def _parse(self, stream: Any, context: Any, path: str) -> bytes:
         length = self.length._parsereport(stream, context, path)
@@ -249,7 +263,7 @@ class Require(Construct):  # type: ignore[misc]  # construct is untyped
 
 def count_of(items: str, limit: int, integer: Construct = Int32ul) -> Construct:
     """How many siblings `items` holds, at most `limit`; builders leave it out."""
-    return Rebuild(at_most(integer, limit, Status.TOO_MANY), lambda context: len(context[items]))
+    return Rebuild(AtMost(integer, limit, Status.TOO_MANY), lambda context: len(context[items]))
 
 
 def narrow(layout: Struct, **rules: Callable[[Construct], Construct]) -> Struct:

@@ -13,7 +13,7 @@ from construct import Int8ul, Int16ul, Int32ul, Int64ul, Struct, this
 from vgicd_protocol.codec import Codec
 from vgicd_protocol.errors import Status
 from vgicd_protocol.frames import LINE_KINDS, SIZES, SPACES, VECTOR_LIMIT, Opcode, flags_of
-from vgicd_protocol.strict import Items, Require, Reserved, count_of, one_of
+from vgicd_protocol.strict import Items, OneOf, Require, Reserved, count_of
 
 # The low nibble of an entry's `operation` is that of the opcode it stands for.
 READ: Final = Opcode.READ & 0xF
@@ -27,7 +27,7 @@ ENTRY: Final = Struct(
     "offset" / Int32ul * "offset in the space, physical address below 4 GiB in space 0; LINE: INTID",
     "vcpu" / Int16ul * "as in READ, WRITE and LINE",
     "operation"
-    / one_of(Int8ul, OPERATIONS, "a known operation and width", Status.BAD_SIZE)
+    / OneOf(Int8ul, OPERATIONS, "a known operation and width", Status.BAD_SIZE)
     * "low nibble: 0 READ, 1 WRITE, 2 LINE; high nibble: bytes, 1, 2, 4 or 8; LINE: 0",
     "space" / Int8ul * "as in READ, WRITE and LINE",
 )
