@@ -128,7 +128,7 @@ class LrSet(NamedTuple):
     """Explicit mode, `vcpu` inside: write list register `index`."""
 
     vcpu: int
-    index: int
+    index: int  # type: ignore[assignment]  # the wire's name wins over tuple.index, which nobody calls on it
     value: int
 
 

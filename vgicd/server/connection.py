@@ -30,8 +30,8 @@ from vgicd_protocol.errors import Status
 
 _RECEIVE: Final = 65_536  # bytes asked for at a time, at least
 
-DEPARTED: Final = (ConnectionError, BrokenPipeError, trio.BrokenResourceError, trio.ClosedResourceError)
-"""What a peer that is gone looks like."""
+DEPARTED: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+"""What a peer that is gone looks like: reset, timed out, unreachable."""
 
 
 class Connection(ABC):

@@ -115,6 +115,7 @@ class Daemon:
                                 self._ready()
                                 task_status.started(self)
                         await self._drain()
+                        connections.cancel_scope.cancel()
                     nursery.cancel_scope.cancel()
         finally:
             self._close_listeners()

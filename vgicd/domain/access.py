@@ -1,0 +1,444 @@
+"""Register accesses: from (space, address, size, plane) to a row's handler.
+
+GUEST accesses have the architecture's side effects and come from a vCPU: to the distributor it traps out of the
+guest, to its CPU interface it acts on the list registers directly.  DEBUG reads have none, and answer what the GUEST
+read would answer now.  RESTORE writes set state.  A refused guest access is a guest fault: read zero and write
+ignored, or an abort, and counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vgicd.domain.address_map import VPL011_BASE
+from vgicd.domain.devices.bundle import VPL011_WINDOW
+from vgicd.domain.errors import Code, RequestError
+from vgicd.domain.operations import Plane, Read, Space, Write
+from vgicd.hw.events import EventKind
+from vgicd.hw.gich import GICH
+from vgicd.hw.gicv import EOI_MODE, FIRST_SPECIAL, GICC
+from vgicd.registers import Frame, Register
+from vgicd.vgic.errors import RestoreError
+
+if TYPE_CHECKING:
+    from vgicd.domain.domain import Domain
+    from vgicd.vgic.vcpu import Vcpu
+
+_GUEST: Final = int(Plane.GUEST)
+_DEBUG: Final = int(Plane.DEBUG)
+_RESTORE: Final = int(Plane.RESTORE)
+_PHYSICAL: Final = int(Space.PHYSICAL)
+_GICD: Final = int(Space.GICD)
+_GICC: Final = int(Space.GICC)
+_GICH: Final = int(Space.GICH)
+_DEVICE: Final = int(Space.DEVICE)
+_IAR: Final = GICC["GICC_IAR"].offset
+_AIAR: Final = GICC["GICC_AIAR"].offset
+_CTLR: Final = GICC["GICC_CTLR"].offset
+_EOIR: Final = GICC["GICC_EOIR"].offset
+_AEOIR: Final = GICC["GICC_AEOIR"].offset
+_DIR: Final = GICC["GICC_DIR"].offset
+_SIZES: Final = 1 | 2 | 4 | 8
+_SPACE_NAMES: Final = ("physical", "GICD", "GICC", "GICH", "DEVICE")
+
+
+class GuestFault(Exception):
+    """The guest takes an abort.  Nothing has changed."""
+
+
+class RegisterAccess:
+    """The register file of one domain."""
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self.vgic = domain.vgic
+        self.switch = domain.switch
+        self.frame = domain.vgic.frame
+        self.nr_irqs = domain.vgic.nr_irqs
+        self.aborts = domain.aborts
+        self.changes = False  # whether the access under way changes state, so takes an order number
+
+    # --- reads ----------------------------------------------------------------------------------------------------
+
+    def read(self, op: Read) -> int:
+        """The value read.
+
+        Raises GuestFault for an abort, and RequestError for what no bus could carry.
+        """
+        vcpu_id, space, address, size, plane = op
+        self.changes = plane == _GUEST
+        try:
+            vcpu = self.vgic.vcpus[vcpu_id]
+        except IndexError:
+            raise self._no_vcpu(vcpu_id) from None
+        if space == _GICD and plane == _GUEST and size == 4 and 0 <= address < 0x1000:
+            return self._read_gicd(vcpu, address, size)
+        if space == _GICC and plane == _GUEST and size == 4 and 0 <= address < 0x2000:
+            return self._read_gicc(vcpu, address, size)
+        self._check_request(space, address, size)
+        if space == _PHYSICAL:
+            found = self._decode(address, plane)
+            if found is None:
+                return self._unmapped_read(size)
+            space, address = found
+        if plane != _GUEST:
+            return self._peek(vcpu, space, address, size)
+        match space:
+            case 1:
+                return self._read_gicd(vcpu, address, size)
+            case 2:
+                return self._read_gicc(vcpu, address, size)
+            case 4:
+                return self._read_device(vcpu, address, size)
+            case _:
+                raise RequestError(
+                    Code.BAD_VALUE, "plane", "no guest reaches GICH: read it on the DEBUG plane, or use LR_GET"
+                )
+
+    def _read_gicd(self, vcpu: Vcpu, offset: int, size: int) -> int:
+        self._require_gicd(vcpu)
+        row = self.frame.gate(offset, size, self.nr_irqs)
+        if self.vgic.watched:
+            self._note_access(_GICD, vcpu, offset, size, 0)
+        if row is None:
+            if not self.domain.explicit:
+                self.switch.exit_for_read(vcpu, live=False)
+            return self._refused_read(self.frame, offset, size)
+        if self.domain.explicit:
+            reader = row.read
+        else:
+            self.switch.exit_for_read(vcpu, row.live)
+            reader = row.peek if row.live else row.read
+        value: int
+        if row.bits:
+            first = (offset - row.offset) * 8 // row.bits
+            value = reader(self.vgic, vcpu, self.vgic.range_of(vcpu, first, size * 8 // row.bits))
+        else:
+            value = reader(self.vgic, vcpu)
+        return value
+
+    def _read_gicc(self, vcpu: Vcpu, offset: int, size: int) -> int:
+        if not vcpu.inside:
+            raise self._not_inside(vcpu)
+        if offset == _IAR and size == 4:
+            return self._acknowledge(vcpu, GICC.by_word[3])
+        row = GICC.gate(offset, size)
+        if self.vgic.watched:
+            self._note_access(_GICC, vcpu, offset, size, 0)
+        if row is None:
+            return self._refused_gicc(vcpu, offset, size)
+        if offset == _AIAR:
+            return self._acknowledge(vcpu, row)
+        value: int = row.read(vcpu.gich)
+        return value
+
+    def _acknowledge(self, vcpu: Vcpu, row: Register | None) -> int:
+        gich = vcpu.gich
+        apr = gich.apr
+        if self.vgic.watched:
+            self._note_access(_GICC, vcpu, _IAR, 4, 0)
+        value: int = row.read(gich) if row is not None else 0
+        if gich.apr != apr:
+            vcpu.dirty = True
+            self.switch.sense(vcpu)
+        return value
+
+    def _peek(self, vcpu: Vcpu, space: int, offset: int, size: int) -> int:
+        match space:
+            case 1:
+                row = self.frame.gate(offset, size, self.nr_irqs)
+                if row is None:
+                    return self._faulting_peek()
+                if row.bits:
+                    first = row.first(offset)
+                    return int(row.peek(self.vgic, vcpu, self.vgic.range_of(vcpu, first, size * 8 // row.bits)))
+                return int(row.peek(self.vgic, vcpu))
+            case 2:
+                row = GICC.gate(offset, size)
+                return int(row.peek(vcpu.gich)) if row is not None else self._faulting_peek(self.domain.strict_gicc)
+            case 3:
+                row = GICH.gate(offset, size)
+                return int(row.peek(vcpu.gich, offset)) if row is not None else 0
+            case _:
+                window = self.domain.devices.window(offset)
+                if window is None:
+                    raise self._no_device(offset)
+                row = window.frame.gate(offset - window.base, size)
+                if row is None:
+                    return self._faulting_peek()
+                arguments = (vcpu.id, offset - window.base) if window.banked else ()
+                return int(row.peek(window.device, *arguments)) & (1 << 8 * size) - 1
+
+    def _faulting_peek(self, aborts: bool | None = None) -> int:
+        """What a refused guest read would show, uncounted."""
+        if self.aborts if aborts is None else aborts:
+            raise GuestFault
+        return 0
+
+    def _read_device(self, vcpu: Vcpu, offset: int, size: int) -> int:
+        window = self.domain.devices.window(offset)
+        if window is None:
+            raise self._no_device(offset)
+        self._require_trap(vcpu)
+        row = window.frame.gate(offset - window.base, size)
+        if self.vgic.watched:
+            self._note_access(_DEVICE, vcpu, offset, size, 0)
+        if not self.domain.explicit:
+            self.switch.exit_for_read(vcpu, live=False)
+        if row is None:
+            return self._refused_read(window.frame, offset - window.base, size)
+        arguments = (vcpu.id, offset - window.base) if window.banked else ()
+        return int(row.read(window.device, *arguments)) & (1 << 8 * size) - 1
+
+    # --- writes ---------------------------------------------------------------------------------------------------
+
+    def write(self, op: Write) -> None:
+        """Raises GuestFault for an abort, and RequestError for what no bus could carry or no plane allows."""
+        vcpu_id, space, address, size, value, plane = op
+        self.changes = True
+        try:
+            vcpu = self.vgic.vcpus[vcpu_id]
+        except IndexError:
+            raise self._no_vcpu(vcpu_id) from None
+        self._check_request(space, address, size)
+        if plane == _DEBUG:
+            raise RequestError(
+                Code.READ_ONLY, "plane", "the DEBUG plane is for reads: write as the guest, or on the RESTORE plane"
+            )
+        if space == _PHYSICAL:
+            found = self._decode(address, plane)
+            if found is None:
+                self._unmapped_write()
+                return
+            space, address = found
+        value &= (1 << 8 * size) - 1
+        if plane == _RESTORE:
+            self._restore(vcpu, space, address, size, value)
+        elif space == _GICD:
+            self._write_gicd(vcpu, address, size, value)
+        elif space == _GICC:
+            self._write_gicc(vcpu, address, size, value)
+        elif space == _DEVICE:
+            self._write_device(vcpu, address, size, value)
+        else:
+            raise RequestError(
+                Code.BAD_VALUE, "plane", "no guest reaches GICH: write it with the GICH operation in explicit mode"
+            )
+
+    def _write_gicd(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
+        self._require_gicd(vcpu)
+        vgic = self.vgic
+        row = self.frame.gate(offset, size, self.nr_irqs)
+        if vgic.watched:
+            self._note_access(_GICD, vcpu, offset, size, value, write=True)
+        if not self.domain.explicit:
+            self.switch.exit_for_write(vcpu, row is not None and row.live)
+        if row is None:
+            self._refused_write(self.frame, offset, size)
+        elif row.bits:
+            first = (offset - row.offset) * 8 // row.bits
+            row.write(vgic, vcpu, vgic.range_of(vcpu, first, size * 8 // row.bits), value)
+        else:
+            row.write(vgic, vcpu, value)
+
+    def _write_gicc(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
+        if not vcpu.inside:
+            raise self._not_inside(vcpu)
+        row = GICC.gate(offset, size)
+        if self.vgic.watched:
+            self._note_access(_GICC, vcpu, offset, size, value, write=True)
+        if row is None:
+            self._refused_gicc(vcpu, offset, size)
+            return
+        gich = vcpu.gich
+        if offset == _DIR and self.domain.traps_dir and self._dir_misses(vcpu, value):
+            self._trapped_dir(vcpu, value)
+            return
+        if offset in (_EOIR, _AEOIR, _DIR):
+            deactivations = len(self.vgic.effects)
+            row.write(gich, value)
+            vcpu.dirty = True
+            if self.domain.traps_dir and len(self.vgic.effects) > deactivations:
+                self.switch.exit(vcpu)  # a hardware LR asks for no maintenance, and its latch may wait
+        else:
+            if offset == _CTLR:
+                vcpu.dirty = vcpu.dirty or bool((gich.ctlr ^ value) & 3)
+            row.write(gich, value)
+        self.switch.sense(vcpu)
+
+    def _write_device(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
+        devices = self.domain.devices
+        window = devices.window(offset)
+        if window is None:
+            raise self._no_device(offset)
+        self._require_trap(vcpu)
+        row = window.frame.gate(offset - window.base, size)
+        if self.vgic.watched:
+            self._note_access(_DEVICE, vcpu, offset, size, value, write=True)
+        if not self.domain.explicit:
+            self.switch.exit(vcpu)
+        if row is None:
+            self._refused_write(window.frame, offset - window.base, size)
+        elif window.banked:
+            row.write(window.device, vcpu.id, offset - window.base, value)
+            window.device.update(self.vgic, vcpu.id)
+        else:
+            row.write(window.device, value)
+
+    # --- GICC_DIR that misses the list registers --------------------------------------------------------------------
+
+    def _dir_misses(self, vcpu: Vcpu, value: int) -> bool:
+        gich = vcpu.gich
+        return bool(gich.ctlr & EOI_MODE) and value & 0x3FF < FIRST_SPECIAL and gich.find_active(value) < 0
+
+    def _trapped_dir(self, vcpu: Vcpu, value: int) -> None:
+        """Deactivate what this vCPU's list registers do not hold (spec 4.8): it may be in another's, or in none."""
+        vgic = self.vgic
+        self.switch.exit(vcpu)
+        irq = vgic.lookup(vcpu, value & 0x3FF)
+        if irq is None or irq.vcpu is None:
+            return
+        if irq.vcpu is not vcpu:
+            self.switch.exit(irq.vcpu)
+        if not irq.active or (irq.is_sgi and value >> 10 & 7 != irq.active_source):
+            return
+        vgic.deactivate(irq)
+        vgic.reconsider(irq)
+
+    # --- RESTORE --------------------------------------------------------------------------------------------------
+
+    def _restore(self, vcpu: Vcpu, space: int, offset: int, size: int, value: int) -> None:
+        frame = {_GICD: self.frame, _GICC: GICC, _GICH: GICH}.get(space)
+        row = frame.gate(offset, size, self.nr_irqs if space == _GICD else 1024) if frame is not None else None
+        if row is None or row.restore is None:
+            name = frame.register_name(offset) if frame is not None else f"device offset {offset:#x}"
+            raise RequestError(Code.READ_ONLY, "address", f"{name} holds no state to restore with {size} bytes")
+        if not self.domain.explicit:
+            self.switch.exit_everybody()
+        elif space == _GICD and vcpu.inside:
+            raise self._still_inside(vcpu)
+        try:
+            if space == _GICC:
+                row.restore(vcpu.gich, value)
+            elif space == _GICH:
+                self._restore_gich(vcpu, row, offset, value)
+            elif row.bits:
+                count = size * 8 // row.bits
+                row.restore(self.vgic, vcpu, self.vgic.range_of(vcpu, row.first(offset), count), value)
+            else:
+                row.restore(self.vgic, vcpu, value)
+        except RestoreError as error:
+            raise RequestError(Code.BAD_VALUE, "value", error.text) from error
+        finally:
+            for other in self.vgic.vcpus:
+                self.vgic.touch_all(other)
+            if not self.domain.explicit:
+                self.switch.enter_everybody()
+            else:
+                self.switch.sense(vcpu)
+
+    def _restore_gich(self, vcpu: Vcpu, row: Register, offset: int, value: int) -> None:
+        if row.name == "GICH_LR":
+            raise RestoreError("list registers are restored with a state image, or set with LR_SET in explicit mode")
+        if row.restore is not None:
+            row.restore(vcpu.gich, offset, value)
+
+    # --- decoding and refusing ------------------------------------------------------------------------------------
+
+    def _check_request(self, space: int, address: int, size: int) -> None:
+        if size not in (1, 2, 4, 8):
+            raise RequestError(Code.BAD_SIZE, "size", f"an access is 1, 2, 4 or 8 bytes wide, not {size}")
+        limits = (1 << 64, self.frame.size, GICC.size, GICH.size, 1 << 64)
+        if not 0 <= space < len(limits):
+            raise RequestError(Code.BAD_VALUE, "space", f"space is 0 to {len(limits) - 1}, not {space}")
+        if not 0 <= address < limits[space]:
+            raise RequestError(
+                Code.BAD_ADDRESS,
+                "address",
+                f"{_SPACE_NAMES[space]} offsets are below {limits[space]:#x}, not {address:#x}",
+            )
+
+    def _decode(self, address: int, plane: int) -> tuple[int, int] | None:
+        region = self.domain.address_map.find(address)
+        if region is None or not (region.guest or plane != _GUEST):
+            return None
+        offset = address - region.base
+        if region.base == VPL011_BASE and region.space == _DEVICE:
+            return _DEVICE, offset + VPL011_WINDOW
+        if region.space == _GICC and offset >= GICC.size:
+            return None  # a hardware domain's CPU interface may be larger than its registers
+        return region.space, offset
+
+    def _unmapped_read(self, size: int) -> int:
+        if self.changes:
+            self.domain.count_fault("unmapped", "read")
+        if self.domain.config.trap_unmapped:
+            raise GuestFault
+        return (1 << 8 * size) - 1
+
+    def _unmapped_write(self) -> None:
+        self.domain.count_fault("unmapped", "write")
+        if self.domain.config.trap_unmapped:
+            raise GuestFault
+
+    def _refused_read(self, frame: Frame, offset: int, size: int, aborts: bool | None = None) -> int:
+        self._count(frame, offset, size)
+        if self.aborts if aborts is None else aborts:
+            raise GuestFault
+        return 0
+
+    def _refused_write(self, frame: Frame, offset: int, size: int) -> None:
+        self._count(frame, offset, size)
+        if self.aborts:
+            raise GuestFault
+
+    def _refused_gicc(self, _vcpu: Vcpu, offset: int, size: int) -> int:
+        return self._refused_read(GICC, offset, size, self.domain.strict_gicc)
+
+    def _count(self, frame: Frame, offset: int, size: int) -> None:
+        row = frame.row_at(offset)
+        if row is None:
+            kind = "reserved"
+        elif not row.widths & size:
+            kind = "width"
+        elif offset & (size - 1):
+            kind = "alignment"
+        else:
+            kind = "range"
+        self.domain.count_fault(kind, frame.register_name(offset))
+
+    def _require_gicd(self, vcpu: Vcpu) -> None:
+        """A GICD access is a trap: the vCPU is powered, and in explicit mode the client has taken it out."""
+        if self.domain.explicit:
+            if vcpu.inside:
+                raise self._still_inside(vcpu)
+        elif not vcpu.inside:
+            raise self._not_inside(vcpu)
+
+    def _require_trap(self, vcpu: Vcpu) -> None:
+        self._require_gicd(vcpu)
+
+    def _note_access(self, space: int, vcpu: Vcpu, offset: int, size: int, value: int, *, write: bool = False) -> None:
+        if self.vgic.watched >> EventKind.ACCESS & 1:
+            self.domain.note_access(vcpu.id, space << 28 | offset, size | write << 8, value)
+
+    def _no_vcpu(self, vcpu_id: int) -> RequestError:
+        return RequestError(
+            Code.BAD_VCPU, "vcpu", f"vCPU {vcpu_id} does not exist: the domain has {len(self.vgic.vcpus)}"
+        )
+
+    def _no_device(self, offset: int) -> RequestError:
+        return RequestError(
+            Code.NO_DEVICE, "address", f"no device of profile {self.domain.config.profile} is at {offset:#x}"
+        )
+
+    def _still_inside(self, vcpu: Vcpu) -> RequestError:
+        return RequestError(
+            Code.BAD_STATE, "vcpu", f"vCPU {vcpu.id} is inside the guest: EXIT it before it accesses the distributor"
+        )
+
+    def _not_inside(self, vcpu: Vcpu) -> RequestError:
+        cure = "power it on" if not vcpu.powered else "ENTER it first"
+        return RequestError(Code.BAD_STATE, "vcpu", f"vCPU {vcpu.id} is outside the guest: {cure}")
+
+
