@@ -1,0 +1,95 @@
+"""Configuration: what is accepted, what is refused, and in which words."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from vgicd import config
+from vgicd.config import Config, ConfigError, Listen
+from vgicd.domain.config import DomainConfig
+from vgicd.server.limits import Limits
+
+
+def refusal(document: dict[str, object]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.parse(document, "here")
+    return str(caught.value)
+
+
+def test_nothing_said_is_every_default() -> None:
+    assert config.load(None) == Config()
+
+
+def test_every_option_of_every_section_is_described() -> None:
+    assert {row.key for row in config.SECTIONS["domain"]} == {f.name for f in fields(DomainConfig)}
+    for rows in config.SECTIONS.values():
+        assert all(row.option.help for row in rows)
+
+
+def test_every_default_is_a_value_that_the_file_may_give() -> None:
+    """A range that excludes the default would refuse a file that spells the defaults out."""
+    document = {
+        section: {row.key: list(row.default) if isinstance(row.default, tuple) else row.default for row in rows}
+        for section, rows in config.SECTIONS.items()
+    }
+    for rows in document.values():
+        for key in [key for key, value in rows.items() if value is None]:
+            del rows[key]
+    assert config.parse(document, "here") == Config()
+
+
+def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "vgicd.toml"
+    file.write_text('name = "web-1"\n[domain]\nvcpus = 4\nxen_without = ["D2"]\n[limits]\nhello_seconds = 1\n')
+    loaded = config.load(file)
+    assert loaded.name == "web-1"
+    assert loaded.domain == DomainConfig(vcpus=4, xen_without=("D2",))
+    assert loaded.limits == Limits(hello_seconds=1.0)
+    assert type(loaded.limits.hello_seconds) is float
+
+
+def test_the_command_line_overrides_the_file_key_by_key(tmp_path: Path) -> None:
+    file = tmp_path / "vgicd.toml"
+    file.write_text('name = "a"\n[domain]\nvcpus = 4\nlrs = 8\n')
+    loaded = config.load(file, {"domain": {"vcpus": 2}, "listen": {"unix": ("/tmp/x",)}}, name="b")
+    assert (loaded.name, loaded.domain.vcpus, loaded.domain.lrs) == ("b", 2, 8)
+    assert loaded.listen == Listen(unix=("/tmp/x",))
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"domian": {}}, "unknown key 'domian'; did you mean 'domain'?"),
+        ({"domain": {"vcpu": 4}}, "unknown key 'vcpu' in [domain]; did you mean 'vcpus'?"),
+        ({"limits": {"xyzzy": 4}}, "unknown key 'xyzzy' in [limits]; known are frame,"),
+        ({"domain": 4}, "'domain' is a section; write it as [domain]"),
+        ({"domain": {"vcpus": "4"}}, "domain.vcpus takes a whole number, not '4'"),
+        ({"domain": {"vcpus": True}}, "domain.vcpus takes a whole number, not True"),
+        ({"domain": {"lazy": 1}}, "domain.lazy takes true or false, not 1"),
+        ({"domain": {"vcpus": 9}}, "domain.vcpus is 1 to 8, not 9"),
+        ({"domain": {"spis": -1}}, "domain.spis is 0 to 960, not -1"),
+        ({"limits": {"hello_seconds": float("nan")}}, "limits.hello_seconds is 0.01 to 3600, not nan"),
+        ({"domain": {"variant": "zen"}}, "domain.variant is one of correct, xen, not 'zen'"),
+        ({"domain": {"xen_without": "D2"}}, "domain.xen_without takes a list, such as ['D2']"),
+        ({"listen": {"unix": [4]}}, "listen.unix takes a string, not 4"),
+        ({"name": "a/b"}, "the name 'a/b' is not 1 to 63 letters"),
+        ({"name": ""}, "the name '' is not"),
+        ({"tls": {"key": "k"}}, "[tls] needs certificate, key and client_ca together"),
+    ],
+)
+def test_a_refusal_names_the_key_and_what_would_be_right(document: dict[str, object], words: str) -> None:
+    assert words in refusal(document)
+    assert refusal(document).startswith("here: ")
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    missing, broken, binary = tmp_path / "none.toml", tmp_path / "broken.toml", tmp_path / "binary.toml"
+    broken.write_text("[domain\n")
+    binary.write_bytes(b"\xff\xfe")
+    for file, words in ((missing, "cannot be read"), (broken, "is not TOML"), (binary, "is not UTF-8")):
+        with pytest.raises(ConfigError, match=words) as caught:
+            config.load(file)
+        assert str(file) in str(caught.value)
