@@ -1,0 +1,37 @@
+"""Compare vgicd with QEMU from the command line: `python -m tests.differential --case a --seed 7 --count 500`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+import click
+
+from tests.differential.compare import Mismatch
+from tests.differential.runs import CASES, STEPS, compare
+
+
+@click.command()
+@click.option("--case", type=click.Choice(sorted(CASES)), default="a", show_default=True, help=f"{CASES}")
+@click.option("--seed", default=0, show_default=True, help="Of the first run; the next run has the next one.")
+@click.option("--count", default=STEPS, show_default=True, help=f"Operations to compare, {STEPS} a run.")
+def main(case: str, seed: int, count: int) -> None:
+    """Compare vgicd with Debian's QEMU, operation by operation; exit status 1 at the first difference."""
+    applied: Counter[str] = Counter()
+    steps: Counter[str] = Counter()
+    started = time.monotonic()
+    try:
+        for run in compare(case, seed, count):
+            applied += run.applied
+            steps += run.seen
+    except Mismatch as mismatch:
+        click.echo(mismatch)
+        sys.exit(1)
+    seconds = time.monotonic() - started
+    click.echo(f"case {case} ({CASES[case]}): {steps.total()} operations compared, no difference, {seconds:.1f} s")
+    for title, counter in (("divergences met", applied), ("operations", steps)):
+        click.echo(f"{title}: " + ", ".join(f"{name} {number}" for name, number in counter.most_common()))
+
+
+main()
