@@ -1,0 +1,1 @@
+"""The machine around the VGIC: one domain, its address map, its devices and its operations."""

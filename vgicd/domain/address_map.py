@@ -82,7 +82,8 @@ class AddressMap:
             case "hardware":  # the host's addresses and its whole CPU interface
                 csize = config.gicc_size
                 if csize < GICC_SIZE:
-                    raise RequestError(Code.BAD_CONFIG, "gicc_size", f"a CPU interface has at least 8 KiB, not {csize:#x}")
+                    text = f"a CPU interface has at least 8 KiB, not {csize:#x}"
+                    raise RequestError(Code.BAD_CONFIG, "gicc_size", text)
             case other:
                 raise RequestError(
                     Code.BAD_CONFIG, "layout", f"layout {other!r} is none of profile, ordinary, hardware, direct"

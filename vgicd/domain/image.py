@@ -81,7 +81,7 @@ def restore(domain: Domain, image: Image) -> None:
         raise RequestError(
             Code.BAD_IMAGE,
             "geometry",
-            f"the image has (version, vCPUs, SPIs, LRs, profile) {image.get('geometry')}, the domain {geometry(domain)}",
+            f"(version, vCPUs, SPIs, LRs, profile) is {image.get('geometry')} in the image, {geometry(domain)} here",
         )
     before = save(domain)
     _check_shape(image, before)

@@ -13,7 +13,7 @@ def check(vgic: Vgic) -> None:
     """Raise InvariantError naming the first contradiction."""
     seen: set[int] = set()
     for vcpu in vgic.vcpus:
-        _check_list(vgic, vcpu, seen)
+        _check_list(vcpu, seen)
         _check_list_registers(vgic, vcpu)
     for irq in vgic.all_irqs():
         if irq.vcpu is not None and id(irq) not in seen:
@@ -24,7 +24,7 @@ def check(vgic: Vgic) -> None:
             raise InvariantError(f"{irq!r} holds bits that do not exist")
 
 
-def _check_list(vgic: Vgic, vcpu: Vcpu, seen: set[int]) -> None:
+def _check_list(vcpu: Vcpu, seen: set[int]) -> None:
     for irq in vcpu.ap_list.irqs:
         if id(irq) in seen:
             raise InvariantError(f"I1: {irq!r} is listed twice")

@@ -34,6 +34,8 @@ class Plane(IntEnum):
 
 
 class Read(NamedTuple):
+    """Read `size` bytes at `address` of `space` as `vcpu`. Value: the datum, 0 on a fault."""
+
     vcpu: int
     space: int
     address: int
@@ -42,6 +44,8 @@ class Read(NamedTuple):
 
 
 class Write(NamedTuple):
+    """Write the low `size` bytes of `value`."""
+
     vcpu: int
     space: int
     address: int

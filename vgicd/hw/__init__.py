@@ -1,0 +1,1 @@
+"""The silicon: list registers, GICH, GICV and the physical distributor."""

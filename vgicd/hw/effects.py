@@ -25,6 +25,8 @@ class EffectKind(IntEnum):
 
 
 class Effect(NamedTuple):
+    """One call; `a`, `b` and `c` mean what its kind says and are 0 otherwise."""
+
     kind: int
     a: int = 0
     b: int = 0

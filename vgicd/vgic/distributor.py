@@ -407,7 +407,8 @@ DISTRIBUTOR: Final = (
             reset=None, writable=0xFF, doc="CPU targets; of SGIs and PPIs read-only: the accessing vCPU"),
     per_irq("GICD_ICFGR", 0xC00, 2, WORD, read_config, write_config, restore=write_config, reset=(2, 0, 2),
             writable=2, doc="Configuration: 2 edge, 0 level; of SGIs and PPIs read-only"),
-    block("GICD_SGIR", 0xF00, WORD, zero, write_sgir, fields=SGIR, effect="command", doc="Software-generated interrupt"),
+    block("GICD_SGIR", 0xF00, WORD, zero, write_sgir, fields=SGIR, effect="command",
+          doc="Software-generated interrupt"),
     per_irq("GICD_CPENDSGIR", 0xF10, 8, BYTE_OR_WORD, read_sgi_sources, write_csgi_sources, count=16,
             peek=peek_sgi_sources, restore=write_csgi_sources, writable=0xFF, effect="clear", live=True,
             doc="SGI clear-pending, one bit per requesting CPU"),
@@ -422,7 +423,7 @@ GICD: Final = Frame(
     (
         *DISTRIBUTOR,
         *(
-            block(name, offset, WORD, lambda _vgic, _vcpu, value=value: value, reset=value, doc="Identification: GIC-400")
+            block(name, offset, WORD, lambda _vgic, _vcpu, value=value: value, reset=value, doc="Identification")
             for name, offset, value in _IDENTIFICATION
         ),
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vgicd.vgic.irq import NR_PRIVATE, VgicIrq
-from vgicd.vgic.vcpu import Vcpu
 from vgicd.vgic.vgic import Vgic
 
 
@@ -45,10 +44,10 @@ def _state_lines(vgic: Vgic) -> Iterator[str]:
     for vcpu in vgic.vcpus:
         yield from _header(f"VCPU {vcpu.id}")
         for irq in vcpu.private:
-            yield _state_row(irq, vcpu)
+            yield _state_row(irq)
     yield from _header("SPI")
     for irq in vgic.spis:
-        yield _state_row(irq, None)
+        yield _state_row(irq)
 
 
 def _header(title: str) -> Iterator[str]:
@@ -58,7 +57,7 @@ def _header(title: str) -> Iterator[str]:
     yield "-" * len(line)
 
 
-def _state_row(irq: VgicIrq, home: Vcpu | None) -> str:
+def _state_row(irq: VgicIrq) -> str:
     kind = "SGI" if irq.is_sgi else "PPI" if irq.intid < NR_PRIVATE else "SPI"
     flags = "".join(
         str(int(flag))

@@ -14,7 +14,7 @@ from vgicd.hw.events import EventKind
 from vgicd.hw.gich import EN, Gich
 from vgicd.hw.physical import PhysicalDistributor
 from vgicd.vgic.errors import CreationError
-from vgicd.vgic.irq import LAST_SPI, NR_PRIVATE, VgicIrq
+from vgicd.vgic.irq import NR_PRIVATE, VgicIrq
 from vgicd.vgic.vcpu import Vcpu
 
 EINVAL: Final = -22

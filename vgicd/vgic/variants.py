@@ -271,7 +271,7 @@ class D15(Vgic):
 
 
 class D16(Vgic):
-    """A level interrupt's latch stays set while loaded, and the fold of an acknowledged one clears a later soft-pend."""
+    """A loaded level interrupt keeps its latch, and folding it once acknowledged clears a later soft-pend, too."""
 
     def load_latch(self, irq: VgicIrq) -> None:
         pass
@@ -328,6 +328,7 @@ def xen_vgic(without: frozenset[str] = frozenset()) -> type[Vgic]:
     Raises KeyError naming a defect that does not exist.
     """
     for name in without:
-        DEFECTS[name]
+        if name not in DEFECTS:
+            raise KeyError(name)
     bases = tuple(cls for name, cls in DEFECTS.items() if name not in without)
     return type("XenVgic", (*bases, XenBaseline), {"__doc__": f"Xen's VGIC without {sorted(without) or 'nothing'}."})
