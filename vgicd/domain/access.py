@@ -19,6 +19,7 @@ from vgicd.hw.gich import GICH
 from vgicd.hw.gicv import EOI_MODE, FIRST_SPECIAL, GICC
 from vgicd.registers import Frame, Register
 from vgicd.vgic.errors import RestoreError
+from vgicd.vgic.state import MAX_VCPUS
 
 if TYPE_CHECKING:
     from vgicd.domain.domain import Domain
@@ -68,7 +69,7 @@ class RegisterAccess:
         vcpu_id, space, address, size, plane = op
         self.changes = plane == _GUEST
         try:
-            vcpu = self.vgic.vcpus[vcpu_id]
+            vcpu = self.vgic.vcpus[vcpu_id if vcpu_id >= 0 else MAX_VCPUS]
         except IndexError:
             raise self._no_vcpu(vcpu_id) from None
         if space == _GICD and plane == _GUEST and size == 4 and 0 <= address < 0x1000:
@@ -197,7 +198,7 @@ class RegisterAccess:
         vcpu_id, space, address, size, value, plane = op
         self.changes = True
         try:
-            vcpu = self.vgic.vcpus[vcpu_id]
+            vcpu = self.vgic.vcpus[vcpu_id if vcpu_id >= 0 else MAX_VCPUS]
         except IndexError:
             raise self._no_vcpu(vcpu_id) from None
         self._check_request(space, address, size)

@@ -192,6 +192,9 @@ class Steps:
         if request.level not in (0, 1):
             raise RequestError(Code.BAD_VALUE, "level", f"a line's level is 0 or 1, not {request.level}")
         self.vgic.physical.drive(self._physical(request.pirq), bool(request.level))
+        irq = self.vgic.mapped.get(request.pirq)
+        if irq is not None:
+            self.vgic.touch(irq)  # its holder samples the line at the next exit
 
     def hw_irq(self, request: op.HwIrq) -> None:
         """Raises RequestError BAD_STATE in automatic mode, where physical interrupts fire by themselves."""

@@ -83,8 +83,12 @@ class ApList:
         return [irq for irq in self.irqs if id(irq) in wanted]
 
     def refresh(self, assess: Callable[[VgicIrq, Vcpu], tuple[int, int]]) -> None:
-        """Reassess the touched: `assess` answers (rank, deliverable); nothing is touched afterwards."""
+        """Reassess the touched: `assess` answers (rank, deliverable).
+
+        Touched stays what is undeliverable: only the next exit can take it off or move it.
+        """
         counts, owner = self.counts, self.owner
+        strays: list[VgicIrq] = []
         for irq in self.touched:
             rank, deliverable = assess(irq, owner)
             if rank != irq.rank:
@@ -94,8 +98,10 @@ class ApList:
                 counts[irq.deliverable] -= 1
                 counts[deliverable] += 1
                 irq.deliverable = deliverable
-            irq.touched = False
-        self.touched.clear()
+            irq.touched = deliverable == NOT
+            if irq.touched:
+                strays.append(irq)
+        self.touched = strays
 
     def sort(self) -> None:
         """Order by rank; equal ranks keep their order."""

@@ -192,7 +192,7 @@ class WorldSwitch(Virqs):
         vcpu.used_lrs = gich.top = count
         vcpu.last_lr_irq = last
         gich.hcr = self.entry_hcr(vcpu)
-        vcpu.dirty = False
+        vcpu.dirty = bool(ap_list.touched)
 
     def assess(self, irq: VgicIrq, vcpu: Vcpu) -> tuple[int, int]:
         """Step: (rank, deliverable) of a member of `vcpu`'s list, lower ranks first (spec 3, F22).
