@@ -1,0 +1,49 @@
+"""The interrupt controller in this process: for runs that want speed or a debugger, not a daemon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vgicd_machine.errors import BusAbort
+from vgicd_machine.gic_port import Window
+
+_GUEST_WINDOWS = frozenset({"GICD", "GICC"})
+
+
+class DomainPort:
+    """A `GicPort` on a vgicd domain of its own; `config` are fields of its `DomainConfig`."""
+
+    def __init__(self, **config: Any) -> None:
+        from vgicd.domain import operations  # noqa: PLC0415 - clients know the wire; only this one class needs more
+        from vgicd.domain.config import DomainConfig  # noqa: PLC0415
+        from vgicd.domain.domain import Domain  # noqa: PLC0415
+
+        self._operations = operations
+        self.domain = Domain(DomainConfig(**config))
+        self.windows = tuple(Window(*frame) for frame in self.domain.frames() if frame[0] in _GUEST_WINDOWS)
+        self.outputs = self.domain.outputs
+
+    def read(self, cpu: int, address: int, size: int) -> int:
+        result = self.domain.apply(self._operations.Read(cpu, self._operations.Space.PHYSICAL, address, size))
+        self.outputs = result.outputs
+        if result.fault:
+            raise BusAbort
+        value: int = result.value
+        return value
+
+    def write(self, cpu: int, address: int, size: int, value: int) -> None:
+        result = self.domain.apply(self._operations.Write(cpu, self._operations.Space.PHYSICAL, address, size, value))
+        self.outputs = result.outputs
+        if result.fault:
+            raise BusAbort
+
+    def line(self, intid: int, level: int, cpu: int | None = None) -> None:
+        owner = self._operations.NO_VCPU if cpu is None else cpu
+        self.outputs = self.domain.apply(self._operations.Line(intid, level, owner)).outputs
+
+    def check(self) -> None:
+        """Nothing happens here unasked."""
+
+    def wait(self, _seconds: float) -> bool:
+        """Nobody else can raise a line."""
+        return False

@@ -1,0 +1,108 @@
+"""The PL011 UART: transmits at once, receives what `receive` is given, and drives one level line.
+
+Register behaviour is that of DDI 0183; as in QEMU the enables in UARTCR are not needed, for programs that never set
+them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+BASE: Final = 0x0900_0000
+SIZE: Final = 0x1000
+INTID: Final = 33
+
+FIFO_DEPTH: Final = 16
+RX, TX, RT = 1 << 4, 1 << 5, 1 << 6  # interrupt bits of IMSC, RIS, MIS and ICR
+_ALL_INTERRUPTS: Final = 0x7FF
+
+_DR, _ICR, _ID = 0x00, 0x44, 0xFE0
+_LCRH, _IFLS, _IMSC = 0x2C, 0x34, 0x38
+_FEN: Final = 1 << 4  # of LCRH: FIFOs on
+_RXFE, _RXFF, _TXFE = 1 << 4, 1 << 6, 1 << 7
+_TRIGGERS: Final = (2, 4, 8, 12, 14)  # characters, by IFLS[5:3]; 0b101 and up are reserved
+_IDS: Final = (0x11, 0x10, 0x14, 0x00, 0x0D, 0xF0, 0x05, 0xB1)
+_STORED: Final = {  # offset: the bits that keep what is written
+    0x20: 0xFF,  # ILPR
+    0x24: 0xFFFF,  # IBRD
+    0x28: 0x3F,  # FBRD
+    _LCRH: 0xFF,
+    0x30: 0xFF87,  # CR
+    _IFLS: 0x3F,
+    _IMSC: _ALL_INTERRUPTS,
+    0x48: 0x7,  # DMACR
+}
+
+
+class Pl011:
+    """`transmit(byte)` gets every character; `drive(level)` every change of the interrupt line."""
+
+    def __init__(self, transmit: Callable[[int], None], drive: Callable[[int], None]) -> None:
+        self._transmit = transmit
+        self._drive = drive
+        self._registers = dict.fromkeys(_STORED, 0) | {0x30: 0x300, _IFLS: 0x12}
+        self._received: deque[int] = deque()
+        self._status = 0  # RIS
+        self._line = 0
+
+    @property
+    def room(self) -> int:
+        """How many characters `receive` can take now."""
+        depth = FIFO_DEPTH if self._registers[_LCRH] & _FEN else 1
+        return max(0, depth - len(self._received))
+
+    def receive(self, data: bytes) -> None:
+        """Characters from outside; those beyond `room` are lost, as on the wire."""
+        if accepted := data[: self.room]:
+            self._received.extend(accepted)
+            self._status |= RX if len(self._received) >= self._trigger() else RT
+            self._update()
+
+    def read(self, offset: int, _size: int) -> int:
+        """The register at `offset`; unknown ones read as zero."""
+        match offset:
+            case 0x00:  # DR
+                return self._pop()
+            case 0x18:  # FR
+                full = 0 if self.room else _RXFF
+                return _TXFE | full | (0 if self._received else _RXFE)
+            case 0x3C:  # RIS
+                return self._status
+            case 0x40:  # MIS
+                return self._status & self._registers[_IMSC]
+        if offset >= _ID and offset % 4 == 0:
+            return _IDS[offset - _ID >> 2]
+        return self._registers.get(offset, 0)
+
+    def write(self, offset: int, _size: int, value: int) -> None:
+        """Write the register at `offset`; read-only and unknown ones ignore it."""
+        if offset == _DR:
+            self._transmit(value & 0xFF)
+            self._status |= TX  # the FIFO has drained through its trigger level
+        elif offset == _ICR:
+            self._status &= ~value
+        elif offset in _STORED:
+            self._registers[offset] = value & _STORED[offset]
+        self._update()
+
+    def _trigger(self) -> int:
+        if not self._registers[_LCRH] & _FEN:
+            return 1
+        return _TRIGGERS[min(self._registers[_IFLS] >> 3 & 7, len(_TRIGGERS) - 1)]
+
+    def _pop(self) -> int:
+        value = self._received.popleft() if self._received else 0
+        if len(self._received) < self._trigger():
+            self._status &= ~RX
+        if not self._received:
+            self._status &= ~RT
+        self._update()
+        return value
+
+    def _update(self) -> None:
+        line = int(bool(self._status & self._registers[_IMSC]))
+        if line != self._line:
+            self._line = line
+            self._drive(line)

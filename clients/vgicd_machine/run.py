@@ -1,0 +1,47 @@
+"""Running an image to its end: loader, machine and console put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from vgicd_machine.console import Console, Verdict
+from vgicd_machine.gic_port import GicPort
+from vgicd_machine.loader import load
+from vgicd_machine.machine import RAM_SIZE, Machine
+
+
+class Outcome(NamedTuple):
+    """How the guest ended: `status` is its own (0 if it named none), `ticks` the virtual time it took."""
+
+    status: int
+    verdicts: tuple[Verdict, ...]
+    ticks: int
+    late_stops: int
+
+
+def run_image(
+    port: GicPort,
+    image: Path,
+    write: Callable[[str], object],
+    *,
+    cpus: int = 1,
+    ram_size: int = RAM_SIZE,
+    address: int | None = None,
+    seconds: float | None = None,
+    patience: float = 0,
+) -> Outcome:
+    """Run `image` on a machine with `port` until it switches the system off; its console lines go to `write`.
+
+    Raises as `load` and `Machine.run` do; what the console has got by then has been written.
+    """
+    console = Console(write)
+    machine = Machine(port, console.transmit, cpus=cpus, ram_size=ram_size, patience=patience)
+    entry = load(image, machine.ram, address)
+    try:
+        machine.run(entry, seconds=seconds)
+    finally:
+        console.flush()
+    late = sum(cpu.late_stops for cpu in machine.cpus)
+    return Outcome(console.status or 0, tuple(console.verdicts), machine.now, late)

@@ -1,0 +1,91 @@
+"""The interrupt controller in another process: every access is one round trip to a vgicd daemon."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vgicd_client import Client, ClientError, ConnectionLost, Space, connect
+from vgicd_machine.errors import BusAbort, GicLost, MachineError
+from vgicd_machine.gic_port import Window
+
+TIMEOUT: Final = 5.0
+"""Seconds that a daemon may take for an answer before it counts as lost."""
+
+_GUEST_WINDOWS: Final = frozenset({"GICD", "GICC"})
+_PAGE: Final = 0x1000
+_LOST: Final = "the interrupt controller is gone"
+
+
+class SocketPort:
+    """A `GicPort` on a connected client. The client's guest aborts need not be raised: its `aborted` is read."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.windows = tuple(
+            Window(window.name, window.base, -(-window.size // _PAGE) * _PAGE)
+            for window in client.welcome.windows
+            if window.name in _GUEST_WINDOWS
+        )
+        self.outputs = client.outputs
+
+    @property
+    def vcpus(self) -> int:
+        """How many vCPUs the daemon's domain has."""
+        return self._client.welcome.geometry.vcpus
+
+    def read(self, cpu: int, address: int, size: int) -> int:
+        client = self._client
+        try:
+            value = client.read(cpu, Space.PHYSICAL, address, size)
+        except ClientError as error:
+            raise _explain(error) from error
+        self.outputs = client.outputs
+        if client.aborted:
+            raise BusAbort
+        return value
+
+    def write(self, cpu: int, address: int, size: int, value: int) -> None:
+        client = self._client
+        try:
+            client.write(cpu, Space.PHYSICAL, address, value, size)
+        except ClientError as error:
+            raise _explain(error) from error
+        self.outputs = client.outputs
+        if client.aborted:
+            raise BusAbort
+
+    def line(self, intid: int, level: int, cpu: int | None = None) -> None:
+        try:
+            self._client.line(intid, level, cpu)
+        except ClientError as error:
+            raise _explain(error) from error
+        self.outputs = self._client.outputs
+
+    def check(self) -> None:
+        try:
+            self._client.ping()
+        except ClientError as error:
+            raise _explain(error) from error
+        self.outputs = self._client.outputs
+
+    def wait(self, seconds: float) -> bool:
+        try:
+            risen = self._client.wait_output(seconds)
+        except ClientError as error:
+            raise _explain(error) from error
+        self.outputs = self._client.outputs
+        return risen
+
+
+def open_port(address: str) -> SocketPort:
+    """Connect to the daemon at `address` as its guest. Raises `GicLost` when there is none, `MachineError` when it refuses."""
+    try:
+        return SocketPort(connect(address, "guest", name="vgicd_machine", timeout=TIMEOUT))
+    except ClientError as error:
+        raise _explain(error) from error
+
+
+def _explain(error: ClientError) -> MachineError:
+    if isinstance(error, ConnectionLost):
+        return GicLost(f"{_LOST}: {error}")
+    return MachineError(f"the interrupt controller refuses: {error}")
