@@ -20,16 +20,28 @@ from vgicd_protocol.strict import Items, OneOf, Reserved, ZeroPad, count_of
 class EffectKind(IntEnum):
     """Append-only."""
 
-    KICK = 1  # a = vCPU
-    ENABLE = 2  # b = physical INTID, as in all that follow
+    KICK = 1
+    ENABLE = 2
     DISABLE = 3
-    AFFINITY = 4  # c = physical CPU
-    TYPE = 5  # a = 0 edge, 1 level
-    ACTIVE = 6  # a = value forced
-    PENDING = 7  # a = value forced
-    SAMPLE = 8  # a = value read
+    AFFINITY = 4
+    TYPE = 5
+    ACTIVE = 6
+    PENDING = 7
+    SAMPLE = 8
     DEACTIVATE = 9
 
+
+ABOUT: Final[dict[EffectKind, str]] = {
+    EffectKind.KICK: "vCPU `a` was asked to leave the guest",
+    EffectKind.ENABLE: "physical interrupt `b` was enabled",
+    EffectKind.DISABLE: "physical interrupt `b` was disabled",
+    EffectKind.AFFINITY: "physical interrupt `b` was routed to physical CPU `c`",
+    EffectKind.TYPE: "the trigger of physical interrupt `b` was programmed: `a` = 0 edge, 1 level",
+    EffectKind.ACTIVE: "the active state of physical interrupt `b` was forced to `a`",
+    EffectKind.PENDING: "the pending state of physical interrupt `b` was forced to `a`",
+    EffectKind.SAMPLE: "the pending state of physical interrupt `b` was read: `a`",
+    EffectKind.DEACTIVATE: "physical interrupt `b` was deactivated through the HW bit of a list register",
+}
 
 EFFECT_LIMIT: Final = 65_536
 
@@ -50,6 +62,9 @@ TRAILER: Final = (
 _COUNTS: Final = Codec(Struct("count" / Int32ul, "zero" / Int32ul))
 
 
+Record = tuple[int, int, int, int]  # kind, a, b, c
+
+
 class Effect(NamedTuple):
     """One record, fields as on the wire."""
 
@@ -59,7 +74,7 @@ class Effect(NamedTuple):
     c: int = 0
 
 
-def append_trailer(body: bytes, effects: Sequence[tuple[int, int, int, int]]) -> bytes:
+def append_trailer(body: bytes, effects: Sequence[Record]) -> bytes:
     """`body` (what follows the 24-byte reply head), padded, with the trailer of `effects` behind it."""
     pack = RECORD_CODEC.pack
     parts = [body, bytes(-len(body) % 8), _COUNTS.pack(len(effects), 0)]

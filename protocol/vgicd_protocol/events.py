@@ -19,34 +19,55 @@ from vgicd_protocol.strict import OneOf
 class EventKind(IntEnum):
     """Kinds 0 to 31; bit `1 << kind` of a SUBSCRIBE mask asks for them. Append-only."""
 
-    OUTPUT = 0  # the outputs changed; value = all of them, as in a reply
-    LINE = 1  # an input line changed or pulsed; value = level
-    PEND = 2  # an interrupt became pending
-    QUEUE = 3  # it was put on vcpu's ap_list
-    LOAD = 4  # it was written to list register `address`; value = the word
-    ACK = 5  # the guest acknowledged it; value = what IAR answered
-    EOI = 6  # priority drop; value = what was written
+    OUTPUT = 0
+    LINE = 1
+    PEND = 2
+    QUEUE = 3
+    LOAD = 4
+    ACK = 5
+    EOI = 6
     DEACTIVATE = 7
-    UNLIST = 8  # it left the ap_list
-    MIGRATE = 9  # it went to vcpu's ap_list from that of vCPU `value`
+    UNLIST = 8
+    MIGRATE = 9
     KICK = 10
-    MAINTENANCE = 11  # vcpu's maintenance interrupt was taken; value = GICH_MISR
-    ACCESS = 12  # a guest register access; intid = size | write << 8
-    FAULT = 13  # a guest access that faulted or was refused
+    MAINTENANCE = 11
+    ACCESS = 12
+    FAULT = 13
     ENTER = 14
     EXIT = 15
     RESET = 16
     CONSOLE = 17
 
 
+ABOUT: Final[dict[EventKind, str]] = {
+    EventKind.OUTPUT: "the outputs changed; `value` = all of them, as in a reply",
+    EventKind.LINE: "an input line changed; `value` = its level",
+    EventKind.PEND: "`intid` became pending in the distributor",
+    EventKind.QUEUE: "`intid` was put on the ap_list of `vcpu`",
+    EventKind.LOAD: "`intid` was put into a list register of `vcpu`; `value` = its word",
+    EventKind.ACK: "`vcpu` acknowledged `intid`; `value` = what IAR answered",
+    EventKind.EOI: "`vcpu` wrote EOIR; `value` = what it wrote",
+    EventKind.DEACTIVATE: "`intid` is no longer active",
+    EventKind.UNLIST: "`intid` left its ap_list",
+    EventKind.MIGRATE: "`intid` moved to another ap_list; `value` = the new vCPU",
+    EventKind.KICK: "`vcpu` was asked to leave the guest",
+    EventKind.MAINTENANCE: "the maintenance interrupt of `vcpu` was asserted; `value` = GICH_MISR",
+    EventKind.ACCESS: "a guest access by `vcpu`; `intid` = size \\| write << 8, `address` = space << 28 \\| offset",
+    EventKind.FAULT: "a guest access faulted; fields as in ACCESS",
+    EventKind.ENTER: "`vcpu` entered the guest",
+    EventKind.EXIT: "`vcpu` left the guest",
+    EventKind.RESET: "the domain was built anew",
+    EventKind.CONSOLE: "the guest transmitted on the vPL011; `value` = the byte",
+}
+
 GAP: Final = 0xFF
+ANY_VCPU: Final = 0  # in an event whose kind has no vCPU
 EVENT_MASK: Final = sum(1 << kind for kind in EventKind)
-ANY_VCPU: Final = 0xFF  # in an event that belongs to no vCPU
 
 RECORD: Final = Struct(
     "order" / Int64ul * "of the operation that caused it",
     "kind" / OneOf(Int8ul, (*EventKind, GAP), "a known kind") * "see the kinds of event; 0xFF: gap",
-    "vcpu" / Int8ul * "0xFF: none",
+    "vcpu" / Int8ul * "0 where the kind has none",
     "intid" / Int16ul,
     "address" / Int32ul,
     "value" / Int64ul * "gap: how many events were lost",

@@ -5,12 +5,12 @@ Shared by the server's cold path, the clients and the tests.  Nothing here reads
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from vgicd_protocol import bodies, messages
 from vgicd_protocol.codec import Data
-from vgicd_protocol.effects import Effect, append_trailer
+from vgicd_protocol.effects import Record, append_trailer
 from vgicd_protocol.errors import FramingFault, Status, WireError, sentence
 from vgicd_protocol.events import Event
 from vgicd_protocol.frames import (
@@ -272,7 +272,7 @@ def event_frames(request_id: int, outputs: int, order: int, events: Iterable[Eve
     )
 
 
-def reply_body(opcode: int, value: object, effects: Iterable[Effect] | None = None) -> bytes:
-    """The body of the reply to `opcode` for an operation's result; `effects` adds the trailer."""
+def reply_body(opcode: int, value: object, effects: Sequence[Record] | None = None) -> bytes:
+    """The body of the reply to `opcode` for an operation's result; `effects` (kind, a, b, c) adds the trailer."""
     body = messages.build_reply(opcode, messages.reply_fields(opcode, value))
-    return body if effects is None else append_trailer(body, list(effects))
+    return body if effects is None else append_trailer(body, effects)

@@ -236,7 +236,7 @@ _ALL: Final = (
         Opcode.WAIT,
         Role.GUEST,
         Struct(
-            "outputs" / Int16ul * "any of these Bits, not 0",
+            "outputs" / Int16ul * "wait for any of these bits, as in a reply's `outputs`; not 0",
             "reserved" / Reserved(Int16ul),
             "milliseconds" / AtMost(Int32ul, WAIT_MS_LIMIT, Status.BAD_VALUE) * "deadline, from now",
             Require("outputs", lambda body: body.outputs != 0, "not 0", Status.BAD_VALUE),

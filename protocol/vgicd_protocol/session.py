@@ -43,24 +43,31 @@ BASE_FEATURES: Final = Feature.VECTOR | Feature.EFFECTS | Feature.EVENTS | Featu
 ALL_FEATURES: Final = sum(Feature)
 
 
+def limit(default: int, about: str) -> int:
+    """A field of `Limits` with its description."""
+    number: int = field(default=default, metadata={"about": about})
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of a server, in the order of WELCOME; the defaults are those of an unconfigured daemon."""
 
-    frame: int = FRAME_LIMIT  # bytes of a frame
-    upload: int = UPLOAD_LIMIT  # bytes of a message split over frames
-    entries: int = VECTOR_LIMIT  # of a VECTOR
-    waits: int = WAIT_LIMIT  # unanswered WAITs of a connection
-    turn: int = 256  # operations of one connection before another gets its turn
-    connections: int = 128
-    connections_per_uid: int = 16
-    reply_queue: int = 256 << 10  # bytes of unread replies before the server stops reading
-    event_queue: int = 4096  # events not yet sent before the oldest are lost
-    hello_ms: int = 5_000  # from connecting to HELLO
-    frame_ms: int = 10_000  # from a frame's first byte to its last
-    write_ms: int = 5_000  # for a client to take what is queued
-    events_ms: int = 30_000  # for which the event queue may stay full
-    log_lines: int = 10  # guest-caused log lines a second; the rest is counted
+    frame: int = limit(FRAME_LIMIT, "bytes of a frame, head included")
+    upload: int = limit(UPLOAD_LIMIT, "bytes of the body of a request that is split over frames")
+    entries: int = limit(VECTOR_LIMIT, "entries of a VECTOR")
+    waits: int = limit(WAIT_LIMIT, "unanswered WAITs of a connection")
+    turn: int = limit(256, "operations of one connection before another gets its turn")
+    connections: int = limit(128, "connections in all")
+    connections_per_uid: int = limit(16, "connections of one user")
+    reply_queue: int = limit(256 << 10, "bytes of unread replies before the server stops reading")
+    event_queue: int = limit(4096, "events not yet sent before the oldest are lost")
+    hello_ms: int = limit(5_000, "milliseconds from connecting to HELLO")
+    frame_ms: int = limit(10_000, "milliseconds from a frame's first byte to its last")
+    write_ms: int = limit(5_000, "milliseconds for a client to take some of what is queued for it")
+    events_ms: int = limit(30_000, "milliseconds for which an event queue may stay full")
+    wait_ms: int = limit(3_600_000, "milliseconds a WAIT may last")
+    log_lines: int = limit(10, "log lines a second that guests and peers may cause; the rest is counted")
 
 
 class Window(NamedTuple):
@@ -141,8 +148,8 @@ class Welcome:
 
 HELLO: Final = Struct(
     "magic" / Fixed(Int32ul, MAGIC) * '0x63696776 ("vgic")',
-    "lowest" / Int8ul * "version the client speaks",
-    "highest" / Int8ul * "version the client speaks",
+    "lowest" / Int8ul * "first version that the client speaks, at least 1",
+    "highest" / Int8ul * "last version that it speaks",
     "role" / OneOf(Int8ul, Role, "0 to 3") * "0 the highest granted, 1 observe, 2 guest, 3 control",
     "reserved" / Reserved(Int8ul),
     "features" / Int32ul * "required features; see the features",
@@ -150,7 +157,7 @@ HELLO: Final = Struct(
     Require("lowest", lambda hello: 1 <= hello.lowest <= hello.highest, "1 to highest", Status.VERSION),
 )
 
-LIMITS: Final = Struct(*(item.name / Int32ul for item in fields(Limits)))
+LIMITS: Final = Struct(*(item.name / Int32ul * item.metadata["about"] for item in fields(Limits)))
 
 WELCOME: Final = Struct(
     "magic" / Fixed(Int32ul, MAGIC) * '0x63696776 ("vgic")',
@@ -173,7 +180,7 @@ WELCOME: Final = Struct(
     / Items(
         this.count,
         Struct(
-            "reserved_pad" / ZeroPad(8, REPLY_HEAD_SIZE),
+            "reserved_pad" / ZeroPad(8, REPLY_HEAD_SIZE) * "so that `base` is aligned in the frame",
             "base" / Int64ul * "guest-physical address",
             "size" / Int64ul * "bytes",
             "name" / text(NAME_LIMIT) * "GICD, GICC, GICH or a device",

@@ -189,7 +189,7 @@ def _hello(session: Session, request_id: int, body: bytes) -> None:
     welcome = handshake.Welcome(
         role=role,
         geometry=geometry(session.domain),
-        windows=tuple(handshake.Window(*frame) for frame in session.domain.frames()),
+        windows=tuple(handshake.Window(name, base, size) for name, base, size, *_ in session.domain.frames()),
         domain=session.shared.config.name,
         server=f"vgicd {__version__}",
         features=offered,
@@ -224,6 +224,7 @@ def _limits(session: Session) -> handshake.Limits:
         frame_ms=int(limits.partial_seconds * 1000),
         write_ms=int(limits.write_seconds * 1000),
         events_ms=int(limits.event_full_seconds * 1000),
+        wait_ms=int(limits.wait_seconds * 1000),
         log_lines=limits.log_lines,
     )
 

@@ -87,11 +87,8 @@ def test_a_client_refuses_frames_shorter_than_a_reply() -> None:
 
 
 def test_what_is_no_reply_is_a_framing_fault_for_a_client() -> None:
-    for frame in (
-        Frame(Opcode.PING, 0, 1, bytes(12)),
-        Frame(0x82, 0, 1, bytes(11)),
-        Frame(0x82, 0, 1, b"\0\0\2" + bytes(9)),
-    ):
+    unknown_flags = b"\0\0\2" + bytes(9)
+    for opcode, body in ((Opcode.PING, bytes(12)), (0x82, bytes(11)), (0x82, unknown_flags)):
         with pytest.raises(FramingFault):
             reply_of(Frame(opcode, 0, 1, body))
 
