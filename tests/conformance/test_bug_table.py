@@ -395,8 +395,8 @@ def test_cloud_hypervisor_8638_every_vcpus_banked_state_is_saved(variant: str) -
 def test_firecracker_2234_a_snapshot_names_its_words_and_fits_its_geometry_only() -> None:
     image = Bench("correct", vcpus=2, spis=64, lrs=4).snapshot()
     assert all(isinstance(name, str) and isinstance(words, tuple) for name, words in image.items())
-    for other in ({"vcpus": 3}, {"spis": 32}, {"spis": 96}, {"lrs": 2}):
-        bench = Bench("correct", **{"vcpus": 2, "spis": 64, "lrs": 4, **other})
+    for vcpus, spis, lrs in ((3, 64, 4), (2, 32, 4), (2, 96, 4), (2, 64, 2)):
+        bench = Bench("correct", vcpus=vcpus, spis=spis, lrs=lrs)
         with bench.refused(Code.BAD_IMAGE):
             bench.do(op.Restore(image))
     bench = Bench("correct", vcpus=2, spis=64, lrs=4)
