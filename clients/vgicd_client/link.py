@@ -14,7 +14,8 @@ from typing import Final
 import trio
 
 from vgicd_client.errors import ClientError, ConnectionLost, ProtocolError
-from vgicd_client.wire import Arrival, Inbox, following
+from vgicd_client.wire import Arrival, Inbox, following, frames_of
+from vgicd_protocol.frames import FRAME_LIMIT
 
 _RECEIVE: Final = 1 << 18
 BACKLOG: Final = 1 << 20
@@ -40,13 +41,17 @@ class Waiter:
 
 
 class Link:
-    """A connected socket with its tasks. `inbox` keeps the events; `outputs` and `order` are the last seen."""
+    """A connected socket with its tasks.
+
+    `inbox` keeps the events, `outputs` and `order` are the last seen, `frame_limit` is the server's.
+    """
 
     def __init__(self, sock: socket.socket, name: str) -> None:
         sock.setblocking(False)
         self.inbox = Inbox()
         self.outputs = 0
         self.order = 0
+        self.frame_limit = FRAME_LIMIT
         self._sock = sock
         self._name = name
         self._id = 0
@@ -66,12 +71,15 @@ class Link:
 
     async def run(self) -> None:
         """Receive and send until the connection ends or `close`; raises nothing for a lost peer."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send_backlog)
-                await self._receive()
-                nursery.cancel_scope.cancel()
-        self.close("closed")
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send_backlog)
+                    await self._receive()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self.close("closed")
+            self._sock.close()  # only here, where no task waits for it any more
 
     def close(self, why: str) -> None:
         """End the connection; whoever waits is told `why`. Idempotent."""
@@ -91,14 +99,14 @@ class Link:
         self._id = following(self._id)
         return self._id
 
-    def send(self, request_id: int, frames: list[bytes]) -> Waiter:
+    def send(self, request_id: int, data: bytes) -> Waiter:
         """Send a request; never waits. Raises when the link is lost: then nothing was sent."""
         if self._failure is not None:
             raise self._failure(False)
         waiter = Waiter()
         self._waiters[request_id] = waiter
-        for frame in frames:
-            self._put(frame)
+        for part in frames_of(data) if self._packets else (data,):
+            self._put(part)
         return waiter
 
     async def reply(self, request_id: int, waiter: Waiter) -> Arrival:
@@ -204,8 +212,6 @@ class Link:
             waiter.wake()
         for event in (self._news, self._room):
             event.set()
-        trio.lowlevel.notify_closing(self._sock)
-        self._sock.close()
         self._scope.cancel()
 
 

@@ -33,10 +33,11 @@ from vgicd_client.addresses import Address, open_socket
 from vgicd_client.errors import ConnectionLost, GuestAbort, ProtocolError, Refused
 from vgicd_client.replies import Reply
 from vgicd_client.requests import NO_FIELDS, Request
-from vgicd_client.wire import Arrival, Inbox, decode, encode, following
+from vgicd_client.wire import Arrival, Inbox, decode, encode, following, frames_of
 from vgicd_protocol.errors import Status
 from vgicd_protocol.events import Event, EventKind
 from vgicd_protocol.frames import (
+    FRAME_LIMIT,
     HOT_CODEC,
     HOT_REPLY_CODEC,
     HOT_SIZE,
@@ -113,9 +114,11 @@ class Client:
         self.aborted = False
         self._lock = threading.RLock()
         self._socket: socket.socket | None = None
+        self._packets = options.address.kind == socket.SOCK_SEQPACKET
         self._why_closed = "not connected"
         self._id = 0
         self._mask = 0
+        self._frame_limit = FRAME_LIMIT
         self._inbox = Inbox()
         self._buffer = bytearray(_RECEIVE)
         self._view = memoryview(self._buffer)
@@ -160,7 +163,7 @@ class Client:
             self._attach(sock)
             try:
                 self.welcome = self._exchange(options.hello(), effects=False).value
-                self._inbox.limit = max(self._inbox.limit, self.welcome.limits.frame)
+                self._frame_limit = self.welcome.limits.frame
                 if self._mask:
                     self._exchange(requests.subscribe_request(self._mask), effects=False)
             except BaseException as error:
@@ -344,15 +347,16 @@ class Client:
     def _exchange(self, request: Request[T], *, effects: bool) -> Reply[T]:
         """One round trip of any request."""
         self._id = request_id = following(self._id)
-        frames = encode(request, request_id, effects=effects, limit=self._inbox.limit)
+        data = encode(request, request_id, effects=effects, limit=self._frame_limit)
         sent = 0
         try:
-            for frame in frames:
-                sent = self._send_bytes(frame)
-                self._send_all(frame[sent:])
+            for part in frames_of(data) if self._packets else (data,):
+                while part:  # a packet goes out whole, a stream may take a part
+                    count = self._send_bytes(part)
+                    sent, part = sent + count, part[count:]
             arrival = self._await(request_id)
         except OSError as error:
-            raise self._lost(error, maybe_applied=sent > 0 or frame is not frames[0]) from error
+            raise self._lost(error, maybe_applied=sent > 0) from error
         except ConnectionLost:
             raise
         except BaseException as error:

@@ -129,7 +129,7 @@ class TrioClient:
         self._nursery.start_soon(link.run)
         try:
             self.welcome = (await self._exchange(link, options.hello(), effects=False)).value
-            link.inbox.limit = max(link.inbox.limit, self.welcome.limits.frame)
+            link.frame_limit = self.welcome.limits.frame
             if self._mask:
                 await self._exchange(link, requests.subscribe_request(self._mask), effects=False)
         except BaseException as error:
@@ -163,9 +163,9 @@ class TrioClient:
         sent = []
         for request in many:
             request_id = link.next_id()
-            frames = encode(request, request_id, effects=effects, limit=link.inbox.limit)
+            data = encode(request, request_id, effects=effects, limit=link.frame_limit)
             await link.wait_for_room()
-            sent.append((request, request_id, link.send(request_id, frames)))
+            sent.append((request, request_id, link.send(request_id, data)))
         replies: list[Reply[T] | Refused] = []
         for request, request_id, waiter in sent:
             arrival = await self._in_time(link, link.reply(request_id, waiter))
@@ -284,9 +284,9 @@ class TrioClient:
 
     async def _exchange(self, link: Link, request: Request[T], *, effects: bool) -> Reply[T]:
         request_id = link.next_id()
-        frames = encode(request, request_id, effects=effects, limit=link.inbox.limit)
+        data = encode(request, request_id, effects=effects, limit=link.frame_limit)
         await link.wait_for_room()
-        waiter = link.send(request_id, frames)
+        waiter = link.send(request_id, data)
         arrival = await self._in_time(link, link.reply(request_id, waiter))
         return self._decode(link, request, arrival, effects=effects)
 

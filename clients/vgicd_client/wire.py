@@ -7,92 +7,55 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 from vgicd_client.errors import ProtocolError, Refused
 from vgicd_client.replies import Reply
 from vgicd_client.requests import Request
-from vgicd_protocol import messages
-from vgicd_protocol.errors import Status, WireError, sentence
-from vgicd_protocol.events import ANY_VCPU, GAP, Event, unpack_events
-from vgicd_protocol.frames import (
-    EFFECTS,
-    FRAME_LIMIT,
-    HEAD_CODEC,
-    HEAD_SIZE,
-    HOT_CODEC,
-    HOT_SIZE,
-    MORE,
-    REPLY_BIT,
-    REPLY_HEAD_CODEC,
-    REPLY_HEAD_SIZE,
-    REPLY_MORE,
-    UPLOAD_LIMIT,
-    VERSION,
-    Opcode,
-    hot_fault,
-)
+from vgicd_protocol import framing, messages
+from vgicd_protocol.errors import FramingFault, Status, WireError, sentence
+from vgicd_protocol.events import GAP, Event
+from vgicd_protocol.frames import EFFECTS, FRAME_LIMIT, REPLY_HEAD_SIZE, VERSION, Opcode, hot_fault
+from vgicd_protocol.framing import Reply as Arrival
 
 T = TypeVar("T")
 
-HOT: Final = frozenset({Opcode.READ, Opcode.WRITE, Opcode.LINE})
 EVENTS_KEPT: Final = 65_536
 """Events that wait for the program; beyond them the newest are lost and counted in a GAP, as the daemon does."""
-_EVENT_RECORDS: Final = 8  # in an EVENT frame's body, behind the count
-_EVENT_FRAME: Final = Opcode.EVENT | REPLY_BIT
-_ERROR_FRAME: Final = Opcode.ERROR | REPLY_BIT
-_BYE_FRAME: Final = Opcode.BYE | REPLY_BIT
-_ASSEMBLY_LIMIT: Final = 4 * UPLOAD_LIMIT
+
+__all__ = ["Arrival", "Inbox", "decode", "encode", "following", "frames_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A whole reply, its frames joined; `body` is what follows the 24-byte heads."""
+def encode(request: Request[Any], request_id: int, *, effects: bool = False, limit: int = FRAME_LIMIT) -> bytes:
+    """The frame of `request`, or the frames of an upload longer than the server's `limit`.
 
-    opcode: int
-    status: int
-    request_id: int
-    outputs: int
-    order: int
-    body: bytes
-
-
-def encode(
-    request: Request[Any], request_id: int, *, effects: bool = False, limit: int = FRAME_LIMIT
-) -> list[bytes]:
-    """The frames of `request`, nearly always one; raises `Refused` when a field breaks a rule: nothing was sent.
-
-    `limit` is the server's frame limit; only what may be split is split.
+    Raises `Refused` when a field breaks a rule of the protocol, as the server would; nothing was sent then.
     """
     opcode, flags = request.opcode, EFFECTS if effects else 0
-    if effects and not messages.message_of(opcode).effects:
-        raise Refused(Status.RESERVED_BITS, "status", f"{opcode.name} has no effects to report")
-    if opcode in HOT:
-        return [_encode_hot(request, request_id, flags)]
     try:
-        body = messages.build_request(opcode, request.fields)
+        messages.check_flags(opcode, flags)
+        if opcode in framing.HOT_OPCODES:
+            return _encode_hot(request, request_id, flags)
+        return framing.request(opcode, request_id, messages.build_request(opcode, request.fields), flags, limit)
     except WireError as error:
         raise Refused(error.code, error.field, error.text) from None
-    room = limit - HEAD_SIZE
-    if len(body) <= room:
-        return [HEAD_CODEC.pack(HEAD_SIZE + len(body), VERSION, opcode, flags, request_id) + body]
-    if not messages.message_of(opcode).upload:
-        raise Refused(Status.TOO_MANY, "length", f"{opcode.name} of {len(body)} bytes does not fit a frame")
-    parts = [body[start : start + room] for start in range(0, len(body), room)]
-    frames = []
-    for number, part in enumerate(parts, 1):
-        more = MORE if number < len(parts) else 0
-        frames.append(HEAD_CODEC.pack(HEAD_SIZE + len(part), VERSION, opcode, flags | more, request_id) + part)
-    return frames
+
+
+def frames_of(data: bytes) -> Iterator[bytes]:
+    """The single frames in `data`, for a packet socket."""
+    while data:
+        length = int.from_bytes(data[:4], "little")
+        yield data[:length]
+        data = data[length:]
 
 
 def _encode_hot(request: Request[Any], request_id: int, flags: int) -> bytes:
     fields, opcode = request.fields, request.opcode
     size, space, value = fields.get("size", 0), fields["space"], fields.get("value", 0)
     try:
-        frame = HOT_CODEC.pack(
-            HOT_SIZE, VERSION, opcode, flags, request_id, fields["vcpu"], size, space, fields["address"], value
+        frame = framing.hot_request(
+            opcode, request_id, fields["vcpu"], size, space, fields["address"], value, flags
         )
     except struct.error as error:
         raise Refused(Status.BAD_VALUE, "", f"a field does not fit its width: {error}") from None
@@ -104,11 +67,11 @@ def _encode_hot(request: Request[Any], request_id: int, flags: int) -> bytes:
 def decode(request: Request[T], arrival: Arrival, *, effects: bool = False) -> Reply[T]:
     """The reply to `request`. Raises `Refused` for an error status, `ProtocolError` for what does not parse."""
     status, opcode = arrival.status, request.opcode
-    if arrival.opcode != opcode | REPLY_BIT:
+    if arrival.opcode != opcode:
         raise ProtocolError(f"{opcode.name} was answered by opcode {arrival.opcode:#04x}")
     try:
         if status > Status.ABORT:
-            if opcode in HOT:
+            if opcode in framing.HOT_OPCODES:
                 raise Refused(status, "", sentence(status))
             raise Refused(status, *messages.parse_error(arrival.body))
         fields = messages.parse_reply(opcode, arrival.body, effects)
@@ -121,24 +84,22 @@ def decode(request: Request[T], arrival: Arrival, *, effects: bool = False) -> R
 class Inbox:
     """Bytes in, whole replies out; events are kept aside.
 
-    After a `ProtocolError` the stream can no longer be trusted: the connection must be closed.  `limit` is the
-    server's frame limit, `departed` is set once the server has said that it stops.
+    After a `ProtocolError` the stream can no longer be trusted: the connection must be closed.  `departed` is set
+    once the server has said that it stops.
     """
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._reader = framing.FrameReader(smallest=REPLY_HEAD_SIZE)
+        self._joiner = framing.ReplyJoiner()
+        self._lost = 0
         self.arrivals: deque[Arrival] = deque()
         self.events: deque[Event] = deque()
-        self._lost = 0
-        self.limit = FRAME_LIMIT
         self.departed = False
 
     @property
     def idle(self) -> bool:
-        """Nothing is half received and nothing waits to be taken, events aside."""
-        return not self._bytes and not self.arrivals and not self._parts
+        """Nothing is half received."""
+        return not self._reader.pending
 
     @property
     def has_events(self) -> bool:
@@ -147,61 +108,35 @@ class Inbox:
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take received bytes; whole replies are appended to `arrivals`, events to `events`."""
-        buffer = self._bytes
-        buffer += data
-        start = 0
-        while len(buffer) - start >= HEAD_SIZE:
-            length, version, opcode, status, request_id = HEAD_CODEC.unpack_from(buffer, start)
-            if not REPLY_HEAD_SIZE <= length <= self.limit:
-                raise ProtocolError(f"a frame of {length} bytes: the peer does not speak this protocol")
-            if version != VERSION:
-                raise ProtocolError(f"a frame of version {version}; this client speaks {VERSION}")
-            if len(buffer) - start < length:
-                break
-            self._frame(bytes(buffer[start : start + length]), opcode, status, request_id)
-            start += length
-        del buffer[:start]
-
-    def take_events(self) -> list[Event]:
-        """The events kept so far; with a GAP at the end if some were lost."""
-        taken = list(self.events)
-        self.events.clear()
-        if self._lost:
-            taken.append(Event(taken[-1].order if taken else 0, GAP, ANY_VCPU, 0, 0, self._lost))
-            self._lost = 0
-        return taken
+        try:
+            for frame in self._reader.feed(data):
+                self._take(framing.reply_of(frame))
+        except FramingFault as fault:
+            raise ProtocolError(f"the peer broke the protocol: {fault.text}") from fault
+        except WireError as error:
+            raise ProtocolError(f"an event does not parse: {error}") from error
 
     def next_event(self) -> Event | None:
-        """The oldest event kept, or None."""
+        """The oldest event kept, or None; a GAP stands where some were lost."""
         if self.events:
             return self.events.popleft()
         if self._lost:
             lost, self._lost = self._lost, 0
-            return Event(0, GAP, ANY_VCPU, 0, 0, lost)
+            return Event(0, GAP, value=lost)
         return None
 
-    def _frame(self, frame: bytes, opcode: int, status: int, request_id: int) -> None:
-        if opcode == _EVENT_FRAME:
-            self._keep(unpack_events(frame[REPLY_HEAD_SIZE + _EVENT_RECORDS :]))
-            return
-        *_, outputs, flags, order = REPLY_HEAD_CODEC.unpack_from(frame)
-        body = frame[REPLY_HEAD_SIZE:]
-        if opcode == _ERROR_FRAME:
-            raise _framing_fault(status, body)
-        if flags & ~REPLY_MORE:
-            raise ProtocolError(f"a reply with the unknown flags {flags:#06x}")
-        if opcode == _BYE_FRAME and not request_id:
-            self.departed = True
-            return
-        self._parts.append(body)
-        self._size += len(body)
-        if self._size > _ASSEMBLY_LIMIT:
-            raise ProtocolError(f"a reply of more than {_ASSEMBLY_LIMIT} bytes")
-        if flags & REPLY_MORE:
-            return
-        self.arrivals.append(Arrival(opcode, status, request_id, outputs, order, b"".join(self._parts)))
-        self._parts.clear()
-        self._size = 0
+    def _take(self, reply: Arrival) -> None:
+        match reply.opcode:
+            case Opcode.EVENT:
+                self._keep(messages.parse_events(reply.body))
+            case Opcode.ERROR:
+                raise ProtocolError(f"the daemon ended the connection: {_reason(reply)}")
+            case Opcode.BYE if not reply.request_id:
+                self.departed = True
+            case _:
+                whole = self._joiner.add(reply)
+                if whole is not None:
+                    self.arrivals.append(whole)
 
     def _keep(self, events: list[Event]) -> None:
         room = EVENTS_KEPT - len(self.events) if not self._lost else 0
@@ -209,12 +144,11 @@ class Inbox:
         self._lost += max(0, len(events) - room)
 
 
-def _framing_fault(status: int, body: bytes) -> ProtocolError:
+def _reason(reply: Arrival) -> str:
     try:
-        _, text = messages.parse_error(body)
+        return messages.parse_error(reply.body)[1]
     except WireError:
-        text = sentence(status)
-    return ProtocolError(f"the daemon ended the connection: {text}")
+        return sentence(reply.status)
 
 
 def following(request_id: int) -> int:

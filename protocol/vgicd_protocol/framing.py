@@ -274,5 +274,7 @@ def event_frames(request_id: int, outputs: int, order: int, events: Iterable[Eve
 
 def reply_body(opcode: int, value: object, effects: Sequence[Record] | None = None) -> bytes:
     """The body of the reply to `opcode` for an operation's result; `effects` (kind, a, b, c) adds the trailer."""
+    if value is None and opcode in HOT_OPCODES:
+        value = 0  # a WRITE or LINE has no answer, but its reply has the field
     body = messages.build_reply(opcode, messages.reply_fields(opcode, value))
     return body if effects is None else append_trailer(body, effects)

@@ -214,6 +214,8 @@ def load(path: Path) -> Trace:
         raise TraceError(f"{path}: cannot be read: {error}") from error
     except UnicodeDecodeError as error:
         raise TraceError(f"{path}: is not UTF-8 text: {error}") from error
+    if header.init_result and operations:
+        raise TraceError(f"{path}: the domain could not be created, but operations follow")
     for operation in operations[:-1]:
         if operation.crash is not None:
             raise TraceError(f"{path}: operation {operation.number} crashed but is not the last one")
@@ -286,6 +288,8 @@ def _operation(fields: dict[str, Any], path: Path, number: int) -> Operation:
         _check(fields, {**shape.inputs, **shape.observed}, {**COMMON, **LABELS}, f"{where} ({kind})")
     else:
         _check(fields, shape.inputs, {**shape.observed, **COMMON, **LABELS}, f"{where} ({kind})")
+    if kind == "map_hw" and fields["connect"] and fields["pirq"] is None:
+        raise TraceError(f"{where}: map_hw connects to no pirq")
     observed = {**shape.observed, **COMMON}
     return Operation(
         number=number,

@@ -7,18 +7,24 @@ self-deadlock (D17), which is a matter of a C library and need not be reproduced
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
+from vgicd_client import requests
 from vgicd_client.errors import Refused
 from vgicd_client.replies import Reply
 from vgicd_client.requests import Request
 from vgicd_client.trace.explain import explain, title
-from vgicd_client.trace.format import Header, Operation, Trace
+from vgicd_client.trace.format import EMPTY, Header, Operation, Trace
 from vgicd_client.trace.observe import observation, request_of
+from vgicd_client.trace.white_box import state_of
 from vgicd_protocol.errors import Status
+from vgicd_protocol.frames import Space
 
 T = TypeVar("T")
+
+TYPER: Final = 0x004
 
 DEADLOCK: Final = "DEADLOCK"
 """How the text of a self-deadlock begins in `crash`."""
@@ -33,8 +39,8 @@ class World(Protocol):
     def perform(self, request: Request[T]) -> Reply[T]:
         """Carry out `request`, with its effects. Raises `Refused`."""
 
-    def state(self, vcpu: int) -> dict[str, Any]:
-        """The white-box view of the format's section 8, in its shape."""
+    def image(self) -> Mapping[str, Sequence[int]]:
+        """The domain's state image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ def replay(trace: Trace, world: World) -> Report:
     created = world.create(configuration(trace.header))
     if created != trace.header.init_result:
         raise Difference(None, "init_result", trace.header.init_result, created)
+    if created == 0 and (spis := _spis(world)) != trace.header.nr_spis:
+        raise Difference(None, "nr_spis", trace.header.nr_spis, spis)
     compared = fields = 0
     for operation in trace.operations:
         if operation.crash is not None:
@@ -104,9 +112,15 @@ def replay(trace: Trace, world: World) -> Report:
     return Report(len(trace.operations), compared, fields)
 
 
+def _spis(world: World) -> int:
+    """The SPI count in force, as GICD_TYPER tells it."""
+    typer = world.perform(requests.peek(0, Space.GICD, TYPER)).value
+    return 32 * (typer & 0x1F)
+
+
 def _observe(operation: Operation, world: World) -> dict[str, Any]:
     if operation.kind == "state":
-        return world.state(operation.inputs["vcpu"]) | {"kicks": [], "hw": [], "deact": None}
+        return {**state_of(world.image(), operation.inputs["vcpu"]), **EMPTY}
     try:
         reply = world.perform(request_of(operation))
     except Refused as refused:

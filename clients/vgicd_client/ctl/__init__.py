@@ -1,0 +1,1 @@
+"""`vgicctl`: a daemon from the command line."""
