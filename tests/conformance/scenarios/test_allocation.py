@@ -141,6 +141,21 @@ def test_T96_a_freed_domain_lets_its_physical_interrupts_go(variant: str) -> Non
     assert vgic.physical_of(40) == bench.column(xen=72, correct=None)
 
 
+@scenario("T96", defects=("D18",))
+def test_T96_a_reset_domain_lets_its_physical_interrupts_go(variant: str) -> None:
+    """What is in progress is deactivated; what is not tied is left alone."""
+    bench = Bench(variant)
+    for virq, pirq in ((40, 72), (73, 73)):
+        bench.do(op.HwConnect(virq, pirq))
+        bench.spi(virq, level=True)
+    bench.do(op.HwDisconnect(73))
+    bench.do(op.PhysLine(72, 1))
+    bench.do(op.HwIrq(72, 40))
+    bench.do(op.Reset())
+    assert bench.calls == [Effect(EffectKind.DISABLE, b=72), Effect(EffectKind.ACTIVE, 0, 72)]
+    assert bench.do(op.HwDesc(40)).value is None
+
+
 @scenario("T97", defects=("D19",))
 def test_T97_a_vcpu_powered_on_again_and_its_old_sgi(variant: str) -> None:
     bench = Bench(variant)

@@ -6,7 +6,7 @@ from vgicd.domain import operations as op
 from vgicd.hw.effects import Effect, EffectKind
 
 from .catalogue import scenario
-from .harness import EBUSY, EINVAL, ICPENDR, ISENABLER, ISPENDR, ITARGETSR, SPURIOUS, Bench
+from .harness import EBUSY, EINVAL, EOIMODE_1, GICC_CTLR, ICPENDR, ISENABLER, ISPENDR, ITARGETSR, SPURIOUS, Bench
 
 VIRQ, PIRQ = 40, 72
 BIT = 1 << VIRQ - 32
@@ -190,19 +190,27 @@ def test_T86_a_new_edge_while_active_waits_for_the_deactivation(variant: str) ->
     assert bench.iar() == VIRQ
 
 
-@scenario("T86", defects=("D7",), fixes=("F3",), columns=("correct",), setup="trace, automatic; EOImode 0")
-def test_T86_the_guest_takes_the_withheld_edge_after_its_eoi(variant: str) -> None:
-    bench = tied(variant, level=False, automatic=True)
-    bench.do(op.PhysLine(PIRQ, 1))
-    bench.do(op.PhysLine(PIRQ, 0))
-    assert bench.iar() == VIRQ
-    bench.inject(VIRQ)
-    assert not bench.virq()
-    bench.eoi(VIRQ)
-    assert bench.virq()
-    assert bench.iar() == VIRQ
-    bench.eoi(VIRQ)
-    assert not bench.virq()
+@scenario("T86", defects=("D7",), fixes=("F3",), columns=("correct",), setup="trace, automatic; EOImode 0 and 1")
+def test_T86_the_guest_takes_the_withheld_edge_after_its_deactivation(variant: str) -> None:
+    for mode in (1, EOIMODE_1):
+        bench = tied(variant, level=False, automatic=True)
+        bench.gicc_write(GICC_CTLR, mode)
+        bench.do(op.PhysLine(PIRQ, 1))
+        bench.do(op.PhysLine(PIRQ, 0))
+        assert bench.iar() == VIRQ
+        bench.inject(VIRQ)
+        assert not bench.virq()
+        bench.eoi(VIRQ)
+        if mode == EOIMODE_1:
+            assert not bench.virq()
+            bench.dir(VIRQ)
+        assert bench.virq()
+        assert bench.iar() == VIRQ
+        bench.eoi(VIRQ)
+        if mode == EOIMODE_1:
+            bench.dir(VIRQ)
+        assert not bench.virq()
+        assert not bench.active(VIRQ)
 
 
 @scenario("T87")

@@ -26,6 +26,7 @@ def test_T36_a_pending_spi_moves_when_its_holder_exits(variant: str) -> None:
     assert bench.listed(0) == []
     assert bench.listed(1) == [40, 32]
     assert bench.kicks == bench.column(xen=[], correct=[1])
+    assert bench.enter(1).lrs == (0x10000028, 0x10000020, 0, 0)
 
 
 @scenario("T36", defects=("D11",), fixes=("F4",), columns=("correct",), setup="trace, automatic")
