@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 import trio
+
+from vgicd import config
+from vgicd.server.daemon import Daemon
 from vgicd_protocol import framing, messages, session
 from vgicd_protocol.errors import Status
 from vgicd_protocol.frames import EFFECTS, REPLY_HEAD_SIZE, Opcode, Role
 from vgicd_protocol.framing import Reply
 
-from vgicd import config
-from vgicd.server.daemon import Daemon
+PATIENCE = 100.0  # seconds, of the autojump clock where a test has it: longer than every deadline of the daemon
 
 
 class WirePeer:
@@ -42,13 +44,14 @@ class WirePeer:
         """The next reply that is no EVENT; those are kept in `events`. EOFError at the end of the stream."""
         while True:
             reply = await self.receive_any()
-            if reply.opcode != Opcode.EVENT:
+            if reply.opcode != Opcode.EVENT or reply.status != Status.OK:
                 return reply
             self.events.append(reply)
 
     async def receive_any(self) -> Reply:
         while not self._replies:
-            data = await self.sock.recv(1 << 16)
+            with trio.fail_after(PATIENCE):
+                data = await self.sock.recv(1 << 16)
             if not data:
                 raise EOFError
             for frame in self._reader.feed(data):

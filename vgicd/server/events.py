@@ -121,6 +121,10 @@ class Hub:
         self._arm()
         self._sooner.set()
 
+    def end_waits(self, session: Listener) -> None:
+        """Answer the waits of `session` now, unfulfilled: it is about to close."""
+        self._end([wait for wait in self._waits if wait.session is session], fulfilled=False)
+
     def leave(self, session: Listener) -> None:
         """Forget everything about `session`."""
         self._behind.pop(session, None)

@@ -234,6 +234,7 @@ def _ping(session: Session, request_id: int, _: Fields) -> None:
 
 
 def _bye(session: Session, request_id: int, _: Fields) -> None:
+    session.hub.end_waits(session)
     session.reply_plain(Opcode.BYE, request_id)
     session.closing = "bye"
 

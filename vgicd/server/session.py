@@ -140,7 +140,7 @@ class Session:
                 if operation is not None:
                     try:
                         value, fault, order, outputs, _ = apply(operation)
-                        out += pack(HOT_SIZE, 1, opcode | REPLY_BIT, fault, request_id, outputs, 0, order, value)
+                        out += pack(HOT_SIZE, 1, opcode | REPLY_BIT, fault, request_id, outputs, 0, order, value or 0)
                         if fault:
                             self._note_guest_fault(operation)
                         if hub.armed:
@@ -308,6 +308,7 @@ class Session:
     def say_goodbye(self) -> None:
         """The daemon stops: the last frame says so, and nothing is served after it."""
         if not self.closing:
+            self.hub.end_waits(self)
             self.reply_plain(Opcode.BYE, 0)
             self.closing = "daemon stopped"
 
@@ -327,12 +328,12 @@ class Session:
             self.reply(Opcode.EVENT, self.events.request_id, Status.OK, body, domain.outputs, domain.order)
 
     def end_wait(self, request_id: int, fulfilled: bool) -> None:
-        """Answer a WAIT: an output rose, or the deadline passed."""
+        """Answer a WAIT: an output rose, or that will not be waited for any longer."""
         self.waits -= 1
         if fulfilled:
             self.reply_plain(Opcode.WAIT, request_id)
         else:
-            text = "No output rose before the deadline."
+            text = "No output rose before the deadline, or before the connection ended."
             self.reply_plain(Opcode.WAIT, request_id, messages.build_error("milliseconds", text), Status.TIMEOUT)
 
     def publish(self) -> None:

@@ -1,8 +1,8 @@
 """VECTOR: up to 1024 register accesses and line changes as one request.
 
-All entries are checked before the first is applied: the wire's rules and the role by one table look-up, the domain's
-own by `Domain.check`.  What is wrong is then described by the declarations, which name the entry.  Guest faults do not
-stop a vector, and nothing else runs in between.
+All entries are checked before the first is applied, the wire's rules and the role by one table look-up; what is wrong
+is then described by the declarations, which name the entry.  The domain applies all or none.  Guest faults do not stop
+a vector, and nothing else runs in between.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vgicd.domain import operations as op
-from vgicd.domain.errors import FatalAssertion, RequestError
+from vgicd.domain.atomic import Refused, apply_all
 from vgicd_protocol import frames, messages, vector
 from vgicd_protocol.errors import Status, WireError
 from vgicd_protocol.frames import HEAD_SIZE, Opcode, Role
@@ -49,24 +49,19 @@ _SHAPES: Final[Mapping[int, Mapping[int, _Shape]]] = {role: _shapes_for(role) fo
 def serve(session: Session, request_id: int, body: bytes) -> int:
     """Apply all entries in `body` and reply with their results; answers how many there were.
 
-    WireError or RequestError, with nothing changed and nothing replied, if an entry may not be applied.
+    WireError, with nothing changed and nothing replied, if an entry may not be applied.
     """
     operations = _operations(session, body)
     domain, hub = session.domain, session.hub
-    for index, operation in enumerate(operations):
-        try:
-            domain.check(operation)
-        except RequestError as error:
-            raise WireError(Status(error.code), f"entries[{index}].{error.field}", error.text) from None
-    results = bytearray(len(operations).to_bytes(8, "little"))
+    try:
+        results = apply_all(domain, operations)
+    except Refused as refused:
+        error = refused.reason
+        raise WireError(Status(error.code), f"entries[{refused.index}].{error.field}", error.text) from None
     pack = vector.RESULT_CODEC.pack
-    for operation in operations:
-        try:
-            value, fault, _, outputs, _ = domain.apply(operation)
-            results += pack(value, fault, outputs, 0)
-        except FatalAssertion as error:
-            results += pack(0, error.code, domain.outputs, 0)
-    session.reply(Opcode.VECTOR, request_id, Status.OK, bytes(results), domain.outputs, domain.order)
+    parts = [len(results).to_bytes(8, "little")]
+    parts += [pack(value or 0, fault, outputs, 0) for value, fault, _, outputs, _ in results]
+    session.reply(Opcode.VECTOR, request_id, Status.OK, b"".join(parts), domain.outputs, domain.order)
     if hub.armed:
         hub.spread(session, domain.outputs)
     return len(operations)

@@ -7,9 +7,9 @@ import pwd
 import socket
 
 import pytest
-from vgicd_protocol.frames import Role
 
 from vgicd.server.access import Access, AccessError, Peer, Rules, unix_peer
+from vgicd_protocol.frames import Role
 
 STRANGER = 54_321
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgicd.server.limits import LineBudget, Limits
+from vgicd.server.limits import Limits, LineBudget
 
 
 class Clock:
