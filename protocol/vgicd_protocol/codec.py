@@ -23,11 +23,11 @@ class NotFlatError(TypeError):
 class Codec:
     """The `struct.Struct` that a flat construct `Struct` describes.
 
-    `names` are the fields in order, `size` the bytes.  `unpack_from`, `pack_into`, `pack` and `iter_unpack` are
-    those of `struct`: plain tuples of ints in the order of `names`, no checks beyond the width of each field.
+    `names` are the fields in order, `size` the bytes.  `unpack`, `unpack_from`, `iter_unpack`, `pack` and `pack_into`
+    are those of `struct`: plain tuples of ints in the order of `names`, no checks beyond the width of each field.
     """
 
-    __slots__ = ("format", "iter_unpack", "names", "pack", "pack_into", "size", "unpack_from")
+    __slots__ = ("format", "iter_unpack", "names", "pack", "pack_into", "size", "unpack", "unpack_from")
 
     def __init__(self, declaration: Construct) -> None:
         """Derive from `declaration`; raises `NotFlatError` naming the field that is not a plain integer."""
@@ -40,6 +40,7 @@ class Codec:
         self.size: int = packer.size
         if self.size != declaration.sizeof():
             raise NotFlatError(f"derived {self.size} bytes, declared {declaration.sizeof()}")
+        self.unpack = packer.unpack
         self.unpack_from = packer.unpack_from
         self.pack_into = packer.pack_into
         self.pack = packer.pack
