@@ -20,7 +20,7 @@ class DomainPort:
 
         self._operations = operations
         self.domain = Domain(DomainConfig(**config))
-        self.windows = tuple(Window(*frame) for frame in self.domain.frames() if frame[0] in _GUEST_WINDOWS)
+        self.windows = tuple(Window(*frame[:3]) for frame in self.domain.frames() if frame[0] in _GUEST_WINDOWS)
         self.outputs = self.domain.outputs
 
     def read(self, cpu: int, address: int, size: int) -> int:

@@ -24,7 +24,9 @@ class GicPort(Protocol):
     outputs: int
     """Bit 2v: the IRQ, bit 2v+1: the FIQ input of CPU v, as of the last answer."""
 
-    windows: Sequence[Window]
+    @property
+    def windows(self) -> Sequence[Window]:
+        """What the machine has to map to it."""
 
     def read(self, cpu: int, address: int, size: int) -> int:
         """The architectural read of `size` (1, 2 or 4) bytes; raises `BusAbort` when the access faults."""

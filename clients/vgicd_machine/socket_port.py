@@ -78,7 +78,10 @@ class SocketPort:
 
 
 def open_port(address: str) -> SocketPort:
-    """Connect to the daemon at `address` as its guest. Raises `GicLost` when there is none, `MachineError` when it refuses."""
+    """Connect to the daemon at `address` as its guest.
+
+    Raises `GicLost` when there is none, `MachineError` when it refuses.
+    """
     try:
         return SocketPort(connect(address, "guest", name="vgicd_machine", timeout=TIMEOUT))
     except ClientError as error:

@@ -1,0 +1,78 @@
+"""`python -m vgicd_machine.demo`: the whole of it at work, in a few seconds.
+
+A private daemon is started, the tour (a bare-metal AArch64 program) is built and run against it, and the daemon's
+final state is shown.  Exit status 0 only if every scenario of the tour has passed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.rule import Rule
+
+from vgicd_client import PrivateDaemon, private_daemon
+from vgicd_machine import guests
+from vgicd_machine.errors import GicLost, MachineError
+from vgicd_machine.options import failing, geometry
+
+TIME_LIMIT: Final = 40.0
+"""Seconds for the guest; it takes one or two."""
+
+_STATE: Final = (("info",), ("regs", "GICD", "--vcpu", "0"), ("irqs",), ("lrs",))
+"""The commands of vgicctl that show the state at the end."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--cpus", type=click.IntRange(1, 8), default=4, show_default=True)
+@geometry
+@failing
+def main(cpus: int, lrs: int, spis: int, variant: str) -> None:
+    """Run the tour on a private daemon, and show its console and the final state of the VGIC."""
+    from vgicd_machine.run import Outcome, run_image  # noqa: PLC0415 - needs the engine, whose absence is a sentence
+    from vgicd_machine.socket_port import open_port  # noqa: PLC0415
+
+    out = Console(highlight=False)
+    image = guests.build()
+    began = time.monotonic()
+    with private_daemon(vcpus=cpus, lrs=lrs, spis=spis, variant=variant) as daemon:
+        out.print(Rule(f"{image.name} on {cpus} CPUs; its GIC is vgicd, process {daemon.pid} at {daemon.address}"))
+        try:
+            outcome: Outcome = run_image(open_port(daemon.address), image, _write, cpus=cpus, seconds=TIME_LIMIT)
+        except GicLost as error:
+            raise _with_its_last_words(error, daemon) from error
+        out.print(Rule(f"the final state of the VGIC, {lrs} list registers, variant {variant}"))
+        _show_state(daemon.address)
+    out.print(Rule(f"{time.monotonic() - began:.1f} s"))
+    for verdict in outcome.verdicts:
+        out.print(
+            f"{'PASS' if verdict.passed else 'FAIL'} {verdict.name}" + (f": {verdict.why}" if verdict.why else "")
+        )
+    passed = bool(outcome.verdicts) and all(verdict.passed for verdict in outcome.verdicts) and not outcome.status
+    sys.exit(0 if passed else outcome.status or 1)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _show_state(address: str) -> None:
+    from vgicd_client.ctl.main import main as vgicctl  # noqa: PLC0415 - slow to import, and only wanted at the end
+
+    sys.stdout.flush()
+    for command in _STATE:
+        vgicctl(["--address", address, *command], standalone_mode=False)
+
+
+def _with_its_last_words(error: GicLost, daemon: PrivateDaemon) -> MachineError:
+    """`error` with what the daemon has written to standard error, if anything."""
+    words = daemon.stderr().strip()
+    return GicLost(f"{error}\n{words}" if words else str(error))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m vgicd_machine.demo")
