@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vgicd_machine.errors import BusAbort
+from vgicd_machine.errors import BusAbort, MachineError
 from vgicd_machine.gic_port import Window
 
 _GUEST_WINDOWS = frozenset({"GICD", "GICC"})
@@ -17,29 +17,34 @@ class DomainPort:
         from vgicd.domain import operations  # noqa: PLC0415 - clients know the wire; only this one class needs more
         from vgicd.domain.config import DomainConfig  # noqa: PLC0415
         from vgicd.domain.domain import Domain  # noqa: PLC0415
+        from vgicd.domain.errors import RequestError  # noqa: PLC0415
 
         self._operations = operations
+        self._refusal = RequestError
         self.domain = Domain(DomainConfig(**config))
         self.windows = tuple(Window(*frame[:3]) for frame in self.domain.frames() if frame[0] in _GUEST_WINDOWS)
         self.outputs = self.domain.outputs
 
     def read(self, cpu: int, address: int, size: int) -> int:
-        result = self.domain.apply(self._operations.Read(cpu, self._operations.Space.PHYSICAL, address, size))
-        self.outputs = result.outputs
-        if result.fault:
-            raise BusAbort
-        value: int = result.value
+        value: int = self._apply(self._operations.Read(cpu, self._operations.Space.PHYSICAL, address, size))
         return value
 
     def write(self, cpu: int, address: int, size: int, value: int) -> None:
-        result = self.domain.apply(self._operations.Write(cpu, self._operations.Space.PHYSICAL, address, size, value))
-        self.outputs = result.outputs
-        if result.fault:
-            raise BusAbort
+        self._apply(self._operations.Write(cpu, self._operations.Space.PHYSICAL, address, size, value))
 
     def line(self, intid: int, level: int, cpu: int | None = None) -> None:
         owner = self._operations.NO_VCPU if cpu is None else cpu
-        self.outputs = self.domain.apply(self._operations.Line(intid, level, owner)).outputs
+        self._apply(self._operations.Line(intid, level, owner))
+
+    def _apply(self, operation: Any) -> Any:
+        try:
+            result = self.domain.apply(operation)
+        except self._refusal as error:
+            raise MachineError(f"the interrupt controller refuses: {error}") from error
+        self.outputs = result.outputs
+        if result.fault:
+            raise BusAbort
+        return result.value
 
     def check(self) -> None:
         """Nothing happens here unasked."""

@@ -48,7 +48,7 @@ void gic_reset_cpu(void)
     mmio_write(GICD_IGROUPR, 0);
     for (unsigned intid = 0; intid < 32; intid += 4)
         mmio_write(GICD_IPRIORITYR + intid, DEFAULT_PRIORITY * 0x01010101u);
-    for (unsigned sgi = 0; sgi < 16; sgi += 4)
+    for (unsigned sgi = 0; sgi < 16 && !gic_is_xen(); sgi += 4)
         mmio_write(GICD_CPENDSGIR + sgi, ~0u);
     mmio_write(GICD_ISENABLER, 0x0000ffffu);
     mmio_write(GICC_APR0, 0);
