@@ -48,7 +48,7 @@ def test_skipping_world_switches_that_change_nothing_changes_nothing(config: Dom
 
 
 @pytest.mark.long
-@given(config=configs(variants=("correct",), vcpus=(1, 2, 3, 4, 8), lrs=(1, 2, 3, 4, 16, 64)), run=runs(max_size=200))
+@given(config=configs(variants=("correct",), vcpus=(1, 2, 3, 4, 8), lrs=(1, 2, 3, 4, 16, 64)), run=runs(size=200))
 @THOROUGH
 def test_lazy_equals_eager_for_long(config: DomainConfig, run: list[int]) -> None:
     lazy_against_eager(config, run)
@@ -93,7 +93,7 @@ def saved_and_restored(config: DomainConfig, run: Iterable[int], after: Iterable
     assert snapshot(domain) == snapshot(twin)
 
 
-@given(config=configs(), run=runs(), after=runs(max_size=20))
+@given(config=configs(), run=runs(), after=runs(size=20))
 @QUICK
 def test_a_restored_snapshot_is_the_domain_that_was_saved(
     config: DomainConfig, run: list[int], after: list[int]
@@ -103,7 +103,7 @@ def test_a_restored_snapshot_is_the_domain_that_was_saved(
 
 
 @pytest.mark.long
-@given(config=configs(), run=runs(max_size=200), after=runs(max_size=100))
+@given(config=configs(), run=runs(size=200), after=runs(size=100))
 @THOROUGH
 def test_a_restored_snapshot_is_the_domain_that_was_saved_for_long(
     config: DomainConfig, run: list[int], after: list[int]
@@ -152,7 +152,7 @@ def test_a_debug_read_answers_what_a_guest_read_would(config: DomainConfig, run:
 
 
 @pytest.mark.long
-@given(config=configs(), run=runs(max_size=150), seed=st.integers(0, 2**32))
+@given(config=configs(), run=runs(size=150), seed=st.integers(0, 2**32))
 @THOROUGH
 def test_a_debug_read_answers_what_a_guest_read_would_for_long(config: DomainConfig, run: list[int], seed: int) -> None:
     peeks_equal_reads(config, run, seed, 60)

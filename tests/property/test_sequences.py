@@ -32,7 +32,8 @@ UNCHANGING = (
 
 def changes_nothing(operation: Operation) -> bool:
     """An operation of these kinds has no order number of its own."""
-    return isinstance(operation, UNCHANGING) or getattr(operation, "plane", op.Plane.GUEST) == op.Plane.DEBUG
+    looks = isinstance(operation, op.Read) and operation.plane != op.Plane.GUEST
+    return looks or isinstance(operation, UNCHANGING)
 
 
 def follow(config: DomainConfig, run: Iterable[int], *, restores: bool = True, every: int = 1) -> Domain:
@@ -70,7 +71,7 @@ def test_any_run_keeps_the_invariants(config: DomainConfig, run: list[int]) -> N
 
 
 @pytest.mark.long
-@given(config=configs(lrs=(1, 2, 3, 4, 16, 64), vcpus=(1, 2, 3, 4, 8), spis=(0, 32, 64, 96)), run=runs(max_size=200))
+@given(config=configs(lrs=(1, 2, 3, 4, 16, 64), vcpus=(1, 2, 3, 4, 8), spis=(0, 32, 64, 96)), run=runs(size=200))
 @THOROUGH
 def test_any_long_run_keeps_the_invariants(config: DomainConfig, run: list[int]) -> None:
     follow(config, run)

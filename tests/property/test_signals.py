@@ -43,7 +43,7 @@ def test_outputs_and_acknowledge_equal_brute_force(config: DomainConfig, run: li
 
 
 @pytest.mark.long
-@given(config=automatic, run=runs(max_size=200))
+@given(config=automatic, run=runs(size=200))
 @THOROUGH
 def test_outputs_and_acknowledge_equal_brute_force_for_long(config: DomainConfig, run: list[int]) -> None:
     follow(config, run)
