@@ -41,7 +41,7 @@ class EventKind(IntEnum):
 
 ABOUT: Final[dict[EventKind, str]] = {
     EventKind.OUTPUT: "the outputs changed; `value` = all of them, as in a reply",
-    EventKind.LINE: "an input line changed; `value` = its level",
+    EventKind.LINE: "the line of a level interrupt changed, or that of an edge interrupt rose; `value` = its level",
     EventKind.PEND: "`intid` became pending in the distributor",
     EventKind.QUEUE: "`intid` was put on the ap_list of `vcpu`",
     EventKind.LOAD: "`intid` was put into a list register of `vcpu`; `value` = its word",

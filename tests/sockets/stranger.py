@@ -200,6 +200,7 @@ def session(path: str) -> dict[str, Any]:
         client.write(vcpu, GICC, 0x004, 0xFF)
     client.write(0, GICD, 0x400 + 40, 0x80, size=1)
     client.write(0, GICD, 0x800 + 40, 0x02, size=1)  # SPI 40 goes to vCPU 1
+    client.write(0, GICD, 0xC08, 0)  # level-sensitive
     client.write(0, GICD, 0x104, 1 << 8)
     seen["priority"] = client.read(0, GICD, 0x400 + 40, size=1)
 

@@ -247,6 +247,78 @@ def test_each_rule_refuses_with_its_code_and_names_the_field(
     assert caught.value.text
 
 
+WELCOME = messages.build_reply(
+    Opcode.HELLO,
+    session.Welcome(
+        Role.GUEST, image.Geometry(1, 32, 4, "xen", "virt"), (session.Window("GICD", 1, 2),), "d", "s"
+    ).fields(),
+)
+
+
+def changed(body: bytes, at: int, value: int) -> bytes:
+    return body[:at] + bytes([value]) + body[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("opcode", "body", "code", "field"),
+    [
+        pytest.param(Opcode.HELLO, changed(WELCOME, 0, 0), Status.BAD_BODY, "magic", id="magic"),
+        pytest.param(Opcode.HELLO, changed(WELCOME, 5, 0), Status.BAD_BODY, "role", id="no role"),
+        pytest.param(Opcode.HELLO, changed(WELCOME, 6, 2), Status.BAD_BODY, "explicit", id="flag of 2"),
+        pytest.param(Opcode.HELLO, changed(WELCOME, 7, 1), Status.RESERVED_BITS, "reserved", id="reserved"),
+        pytest.param(Opcode.HELLO, changed(WELCOME, 9, 1), Status.RESERVED_BITS, "features", id="unknown feature"),
+        pytest.param(Opcode.HELLO, changed(WELCOME, 80, 255), Status.BAD_BODY, "variant", id="long variant"),
+        pytest.param(Opcode.HELLO, WELCOME[:-1], Status.BAD_BODY, "windows[0].name", id="cut short"),
+        refused(Opcode.READ, "00000000", Status.BAD_BODY, "value"),
+        refused(Opcode.ENTER, "00" * 12 + "41000000", Status.TOO_MANY, "count"),
+        refused(Opcode.VECTOR, "00000000 01000000", Status.RESERVED_BITS, "reserved"),
+        refused(
+            Opcode.VECTOR, "01000000 00000000" + "00" * 12 + "01000000", Status.RESERVED_BITS, "results[0].reserved"
+        ),
+        refused(Opcode.VIRQ_RESERVE, "02", Status.BAD_BODY, "value"),
+        refused(Opcode.STATS, "ffffffff 00000000", Status.TOO_MANY, "value.count"),
+        refused(
+            Opcode.STATS,
+            "02000000 00000000" + ("00" * 8 + "01000000 61000000") * 2,
+            Status.BAD_BODY,
+            "value.entries",
+        ),
+        refused(Opcode.DUMP, "01000000 ff000000", Status.BAD_BODY, "value"),
+        refused(Opcode.PING, "00", Status.BAD_BODY, ""),
+    ],
+)
+def test_a_client_is_as_strict_with_replies(opcode: int, body: bytes, code: Status, field: str) -> None:
+    with pytest.raises(WireError) as caught:
+        messages.parse_reply(opcode, body)
+    assert (caught.value.code, caught.value.field) == (code, field)
+
+
+@pytest.mark.parametrize(
+    ("trailer", "code", "field"),
+    [
+        ("ffffffff 00000000", Status.TOO_MANY, "count"),
+        ("00000000 01000000", Status.RESERVED_BITS, "reserved_trailer"),
+        ("01000000 00000000 00000000 00000000", Status.BAD_BODY, "effects[0].kind"),
+        ("01000000 00000000 01", Status.BAD_BODY, "effects[0].a"),
+        ("00000000 00000000 00", Status.BAD_BODY, ""),
+        ("", Status.BAD_BODY, "count"),
+    ],
+)
+def test_a_client_is_as_strict_with_the_effects(trailer: str, code: Status, field: str) -> None:
+    with pytest.raises(WireError) as caught:
+        messages.parse_reply(Opcode.WRITE, bytes(8) + bytes.fromhex(trailer), with_effects=True)
+    assert (caught.value.code, caught.value.field) == (code, field)
+
+
+def test_the_padding_before_the_effects_is_checked() -> None:
+    body = messages.build_reply(Opcode.RESET, {"value": 0})
+    good = effects.append_trailer(body, [])
+    assert messages.parse_reply(Opcode.RESET, good, with_effects=True) == {"value": 0, "effects": ()}
+    with pytest.raises(WireError) as caught:
+        messages.parse_reply(Opcode.RESET, changed(good, 7, 1), with_effects=True)
+    assert caught.value.code is Status.RESERVED_BITS
+
+
 @pytest.mark.parametrize("opcode", [0x00, 0x04, 0x14, 0x63, 0x7E, 0x7F, 0x80, 0x90, 0xFF])
 def test_an_unknown_opcode_is_unsupported(opcode: int) -> None:
     """JOURNAL is reserved, EVENT and ERROR only come from the server, replies are no requests."""
