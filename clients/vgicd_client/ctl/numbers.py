@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,8 +10,13 @@ from click.shell_completion import CompletionItem
 from vgicd_client import regs
 from vgicd_protocol.frames import Space
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # generic for type checkers only, in the older releases
 
-class Number(click.ParamType):
+
+class Number(_ParamType):
     """A whole number, 0 or more, decimal or with a prefix such as 0x."""
 
     name = "number"
@@ -41,7 +46,7 @@ class Place(NamedTuple):
         return self.space.name if self.space.name in regs.frames() else None
 
 
-class PlaceType(click.ParamType):
+class PlaceType(_ParamType):
     """A register's name (GICD_ISENABLER1), a frame and an offset (GICD+0x104), or a physical address."""
 
     name = "place"
@@ -51,20 +56,17 @@ class PlaceType(click.ParamType):
             return value
         text = str(value)
         frame, plus, offset = text.upper().partition("+")
-        number = Number()
         if plus:
-            spaces = {space.name: space for space in Space}
-            if frame not in spaces:
-                self.fail(f"{frame!r} is not a space; there are {', '.join(spaces)}", param, ctx)
-            return Place(spaces[frame], number.convert(offset.lower(), param, ctx), text)
+            if frame not in Space.__members__:
+                self.fail(f"{frame!r} is not a space; there are {', '.join(Space.__members__)}", param, ctx)
+            return Place(Space[frame], NUMBER.convert(offset.lower(), param, ctx), text)
         if text[:1].isdigit():
-            return Place(Space.PHYSICAL, number.convert(text, param, ctx), text)
-        for name, registers in regs.frames().items():
-            if text.upper().startswith(f"{name}_"):
-                found = registers.named(text)
-                if found is not None:
-                    return Place(Space[name], found, text)
-        self.fail(f"{text!r} is no register; `vgicctl regs` lists them, GICD+0x104 names a place", param, ctx)
+            return Place(Space.PHYSICAL, NUMBER.convert(text, param, ctx), text)
+        name = text.upper().partition("_")[0]
+        found = regs.frames()[name].named(text) if name in regs.frames() else None
+        if found is None:
+            self.fail(f"{text!r} is no register; `vgicctl regs` lists them, GICD+0x104 names a place", param, ctx)
+        return Place(Space[name], found, text)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

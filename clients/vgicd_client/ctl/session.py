@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 from vgicd_client.ctl import discover
 from vgicd_client.daemon import DaemonFailed
 from vgicd_client.errors import AddressError, ClientError, ConnectionLost, ProtocolError, Refused
+from vgicd_client.images import ImageError
 from vgicd_client.sync_client import Client, connect
 from vgicd_client.trace.format import TraceError
 from vgicd_protocol.errors import Status
@@ -70,7 +71,7 @@ def fail(code: int, text: str) -> NoReturn:
 
 def _exit_code(error: ClientError) -> int:
     match error:
-        case AddressError() | TraceError():
+        case AddressError() | TraceError() | ImageError():
             return EXIT_USAGE
         case Refused():
             return EXIT_REFUSED

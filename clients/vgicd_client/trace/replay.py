@@ -47,7 +47,7 @@ class World(Protocol):
 class Report:
     """A replay without a difference: operations in the file, operations compared, fields compared in them."""
 
-    operations: int
+    ops: int
     compared: int
     fields: int
 
