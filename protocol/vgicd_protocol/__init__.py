@@ -3,7 +3,7 @@
 SPEC.md beside this package describes the protocol; its tables are generated from the declarations here.
 
     frames    HEAD, HOT, HOT_REPLY and their codecs; Opcode, Space, Plane, Role; flags and limits; hot_fault
-    messages  MESSAGES (opcode -> Message), parse_request, build_request, parse_reply, build_reply, roles
+    messages  MESSAGES, the catalogue by opcode; parse_request, build_request, parse_reply, build_reply; roles
     framing   FrameReader, UploadJoiner, ReplyJoiner; request, hot_request, reply, error_reply, event_frames
     session   Hello, Welcome, Limits, Window, Feature      image     StateImage, Geometry
     vector    ENTRY_CODEC, RESULT_CODEC, entry_fault       events    Event, EventKind, pack_events

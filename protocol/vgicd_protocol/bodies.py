@@ -1,6 +1,6 @@
 """Bodies: what follows the head of each frame, as strict construct declarations.
 
-`messages` ties them to their opcodes.  All fields lie naturally aligned in the frame: a request's body begins at byte
+`catalogue` ties them to their opcodes.  All fields lie naturally aligned in the frame: a request's body begins at byte
 12 of its frame and a reply's at byte 24, so what holds 64-bit fields begins with 32 bits in a request.
 """
 
