@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import report
-from tests.bench.native import CannotRunError, WrongAnswerError
+from tests.bench.native import CannotRunError, WrongAnswerError, preferred
 from tests.bench.plan import FULL, QUICK, Bench, Effort
 from tests.bench.profiles import profiles
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     effort: Effort = QUICK if chosen.quick else FULL
     core = max(os.sched_getaffinity(0)) if chosen.core is None else chosen.core
     try:
-        with Bench(effort, core) as bench:
+        with preferred(), Bench(effort, core) as bench:
             times = bench.measure(chosen.rounds or effort.rounds, console)
             report.show(console, times)
             missed = report.missed(times)

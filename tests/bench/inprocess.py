@@ -19,12 +19,12 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
-from vgicd.domain.domain import Domain
 
 from tests.bench import workload
 from tests.bench.native import WrongAnswerError
 from tests.bench.ratios import time_per_operation
 from tests.bench.workload import Kind, Stream
+from vgicd.domain.domain import Domain
 
 STREAMS: Final[dict[str, Callable[[int], Stream]]] = {
     "idle": workload.idle,

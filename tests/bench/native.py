@@ -12,7 +12,7 @@ import struct
 import subprocess
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,8 @@ from typing import Final
 HERE: Final = Path(__file__).resolve().parent
 CACHE: Final = HERE.parent.parent / ".cache" / "bench"
 FLAGS: Final = ("-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic")
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+BEST_NICE: Final = -20
 
 _HEADER: Final = struct.Struct("=4sIII")
 RUN_DEADLINE: Final = 120.0
@@ -48,13 +50,36 @@ class Frame:
 
 @contextmanager
 def pinned(core: int) -> Iterator[None]:
-    """Let every process started inside inherit `core` as its only one."""
+    """Let this process, and every one that it starts inside, run on `core` alone."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def preferred() -> Iterator[None]:
+    """Let this process and every one that it starts inside run before others, as far as that is allowed.
+
+    Pairing cancels what changes slowly; a neighbour that takes the core in the middle of a run is only kept out by
+    priority.  With the scheduler's autogroups a nice value counts among a session's own processes only, so that
+    the session gets it as well.
+    """
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    group = AUTOGROUP.read_text().rpartition("nice ")[2].strip() if AUTOGROUP.exists() else ""
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, BEST_NICE)
+        if group:
+            AUTOGROUP.write_text(str(BEST_NICE))
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+            if group:
+                AUTOGROUP.write_text(group)
 
 
 def build(name: str) -> Path:

@@ -8,12 +8,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+import vgicd_client
+from tests.bench import python_client
 from tests.bench.native import CannotRunError, Frame, build, pinned
+from tests.bench.workload import Stream
+from vgicd.domain.config import DomainConfig
+from vgicd_client import Client, Role, Status
+from vgicd_protocol import framing, messages
+from vgicd_protocol.frames import Opcode
+from vgicd_protocol.session import Hello
 
 QEMU: Final = "qemu-system-aarch64"
 QTEST_TYPER: Final = 0x0800_0004  # GICD_TYPER of QEMU's machine "virt"
@@ -114,3 +122,49 @@ def qtest_typer(connection: socket.socket) -> Frame:
     if not answer.startswith(b"OK 0x") or int(answer[3:], 16) & 0x1F == 0:
         raise CannotRunError(f"qtest does not reach a GIC: {answer!r}")
     return Frame(request, answer, b"\xff" * len(answer))
+
+
+@dataclass
+class Daemon:
+    """A daemon: `connection` is the driver's, with HELLO said; `control` sets the domain up."""
+
+    address: str
+    connection: socket.socket
+    control: Client
+
+    def restart(self, stream: Stream) -> None:
+        """Build the domain anew and bring it to where `stream` starts."""
+        self.control.reset()
+        for operation in stream.setup:
+            python_client.ask(self.control, operation)
+
+
+@contextmanager
+def vgicd(core: int, config: DomainConfig) -> Iterator[Daemon]:
+    """The daemon with a domain of `config`."""
+    with ExitStack() as stack:
+        with pinned(core):
+            geometry = {"vcpus": config.vcpus, "spis": config.spis, "lrs": config.lrs}
+            daemon = stack.enter_context(vgicd_client.private_daemon(**geometry))
+        connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        connection.connect(daemon.address.removeprefix("unix:"))
+        _greet(connection)
+        control = stack.enter_context(vgicd_client.connect(daemon.address, role="control"))
+        yield Daemon(daemon.address, connection, control)
+
+
+def _greet(connection: socket.socket) -> None:
+    """Say HELLO as a guest and take the WELCOME off the stream."""
+    hello = Hello(role=Role.GUEST, client="bench")
+    connection.sendall(framing.request(Opcode.HELLO, 0, messages.build_request(Opcode.HELLO, hello.fields())))
+    connection.settimeout(_START_DEADLINE)
+    reader = framing.FrameReader()
+    received: list[framing.Frame] = []
+    while not received:
+        data = connection.recv(4096)
+        if not data:
+            raise CannotRunError("the daemon closed the connection at HELLO")
+        received.extend(reader.feed(data))
+    reply = framing.reply_of(received[0])
+    if reply.status != Status.OK:
+        raise CannotRunError(f"the daemon refuses HELLO: {messages.parse_error(reply.body)}")

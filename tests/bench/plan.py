@@ -84,8 +84,8 @@ class Bench:
         self.directory = Path(enter(tempfile.TemporaryDirectory(prefix="vgicd-bench-")))
         echo = enter(peers.echo(core))
         qtest = enter(peers.qtest(core, self.directory))
-        self.idle_daemon = enter(peers.vgicd(core, self.directory / "idle.sock", self.idle.config))
-        self.working_daemon = enter(peers.vgicd(core, self.directory / "working.sock", self.working.config))
+        self.idle_daemon = enter(peers.vgicd(core, self.idle.config))
+        self.working_daemon = enter(peers.vgicd(core, self.working.config))
         self.runs = self._runs(echo, qtest)
 
     def _runs(self, echo: socket.socket, qtest: socket.socket) -> dict[Sample, Run]:

@@ -14,21 +14,21 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Final
 
-from tests.bench.workload import Step
+from tests.bench.workload import Operation, Step
 from vgicd.domain import operations as op
 from vgicd_client import Client, connect
 
 SLICE: Final = 100
 
 
-def ask(gic: Client, step: Step) -> int | None:
-    """Carry out the step with the method that a user would call."""
-    match step.operation:
+def ask(gic: Client, operation: Operation) -> int | None:
+    """Carry out the operation with the method that a user would call."""
+    match operation:
         case op.Read(vcpu, space, address, size):
             return gic.read(vcpu, space, address, size)
         case op.Write(vcpu, space, address, size, value):
             gic.write(vcpu, space, address, value, size)
-        case op.Line(intid, level, _, pulse):
+        case op.Line(intid, level, _, pulse):  # SPIs only
             if pulse:
                 gic.pulse(intid)
             else:
@@ -44,7 +44,7 @@ def main() -> int:
         for at in range(0, len(steps) - SLICE + 1, SLICE):
             part = steps[at : at + SLICE]
             started = perf_counter_ns()
-            values = [ask(gic, step) for step in part]
+            values = [ask(gic, step.operation) for step in part]
             print(perf_counter_ns() - started)
             for step, value in zip(part, values, strict=True):
                 if (value or 0) != step.value:

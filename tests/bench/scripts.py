@@ -11,27 +11,10 @@ from typing import Final
 from tests.bench.native import Frame
 from tests.bench.workload import Operation, Step
 from vgicd.domain import operations as op
-from vgicd_protocol import vector
-from vgicd_protocol.frames import (
-    HEAD_CODEC,
-    HEAD_SIZE,
-    HOT_CODEC,
-    HOT_REPLY_CODEC,
-    HOT_SIZE,
-    REPLY_BIT,
-    REPLY_HEAD_CODEC,
-    VERSION,
-    Opcode,
-)
+from vgicd_protocol import framing, vector
+from vgicd_protocol.frames import HEAD_SIZE, HOT_SIZE, REPLY_HEAD_SIZE, Opcode
 
 _ORDER: Final = slice(16, 24)  # of any reply: the operation's number
-_REPLY_MASK: Final = bytes(0 if i in range(*_ORDER.indices(HOT_SIZE)) else 0xFF for i in range(HOT_SIZE))
-
-
-def hot_request(operation: Operation, request_id: int) -> bytes:
-    """The 32-byte frame of a READ, WRITE or LINE."""
-    opcode, vcpu, size, space, address, value = _fields(operation)
-    return HOT_CODEC.pack(HOT_SIZE, VERSION, opcode, 0, request_id, vcpu, size, space, address, value)
 
 
 def _fields(operation: Operation) -> tuple[Opcode, int, int, int, int, int]:
@@ -50,10 +33,10 @@ def hot_frames(steps: Iterable[Step]) -> list[Frame]:
     """One frame per step."""
     frames = []
     for request_id, step in enumerate(steps):
-        request = hot_request(step.operation, request_id)
-        opcode = _fields(step.operation)[0] | REPLY_BIT
-        answer = HOT_REPLY_CODEC.pack(HOT_SIZE, VERSION, opcode, 0, request_id, step.outputs, 0, 0, step.value)
-        frames.append(Frame(request, answer, _REPLY_MASK))
+        opcode, vcpu, size, space, address, value = _fields(step.operation)
+        request = framing.hot_request(opcode, request_id, vcpu, size, space, address, value)
+        answer = framing.reply(opcode, request_id, step.outputs, 0, step.value.to_bytes(8, "little"))
+        frames.append(Frame(request, answer, _mask(HOT_SIZE)))
     return frames
 
 
@@ -70,16 +53,16 @@ def _vector(steps: Sequence[Step], request_id: int) -> Frame:
     for step in steps:
         opcode, vcpu, size, space, address, value = _fields(step.operation)
         body += vector.ENTRY_CODEC.pack(value, address, vcpu, size << 4 | opcode & 0xF, space)
-    request = HEAD_CODEC.pack(HEAD_SIZE + len(body), VERSION, Opcode.VECTOR, 0, request_id) + body
+    results = [vector.RESULT_CODEC.pack(step.value, 0, step.outputs, 0) for step in steps]
+    count = len(steps).to_bytes(vector.RESULTS_OFFSET - REPLY_HEAD_SIZE, "little")
+    answer = framing.reply(Opcode.VECTOR, request_id, steps[-1].outputs, 0, count + b"".join(results))
+    return Frame(framing.request(Opcode.VECTOR, request_id, body), answer, _mask(len(answer)))
 
-    results = b"".join(vector.RESULT_CODEC.pack(step.value, 0, step.outputs, 0) for step in steps)
-    opcode = Opcode.VECTOR | REPLY_BIT
-    length = vector.RESULTS_OFFSET + len(results)
-    head = REPLY_HEAD_CODEC.pack(length, VERSION, opcode, 0, request_id, steps[-1].outputs, 0, 0)
-    answer = head + vector.COUNT.build({"count": len(steps)}) + results
+
+def _mask(length: int) -> bytes:
     mask = bytearray(b"\xff" * length)
     mask[_ORDER] = bytes(8)
-    return Frame(request, answer, bytes(mask))
+    return bytes(mask)
 
 
 def echoed(frame: Frame) -> Frame:

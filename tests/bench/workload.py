@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from vgicd.domain.domain import Domain
-
 from vgicd.domain import operations as op
 from vgicd.domain.config import DomainConfig
+from vgicd.domain.domain import Domain
 
 FIRST_SPI: Final = 32
 GICD_CTLR, GICD_TYPER, GICD_ISENABLER, GICD_ICENABLER = 0x000, 0x004, 0x100, 0x180
@@ -118,9 +117,11 @@ class _Recorder:
         setup: list[Operation] = self.registers()
         for operation in setup:
             self.domain.apply(operation)
-        while self.listed() < self.goal:
+        for _ in range(self.goal):
             setup.append(self.line())
             self.domain.apply(setup[-1])
+        if self.listed() != self.goal:
+            raise WorkloadError(f"{self.goal} interrupts were triggered, {self.listed()} are listed")
 
         steps: list[Step] = []
         in_flight: list[int] = []
@@ -135,7 +136,7 @@ class _Recorder:
         return Stream(self.config, tuple(setup), tuple(steps), tuple(in_flight))
 
     def registers(self) -> list[Operation]:
-        """Every SPI enabled, every other one level, spread over the vCPUs and eight priorities."""
+        """Every SPI enabled, odd ones edge and even ones level, spread over the vCPUs and eight priorities."""
 
         def word(offset: int, value: int) -> Operation:
             return op.Write(vcpu=0, space=op.Space.GICD, address=offset, size=4, value=value)
@@ -146,7 +147,7 @@ class _Recorder:
             targets = [1 << (spi + i) % self.config.vcpus for i in range(4)]
             writes.append(word(GICD_IPRIORITYR + spi, int.from_bytes(priorities, "little")))
             writes.append(word(GICD_ITARGETSR + spi, int.from_bytes(targets, "little")))
-        writes += [word(GICD_ICFGR + spi // 4, 0x2222_2222) for spi in self.spis[::16]]
+        writes += [word(GICD_ICFGR + spi // 4, 0x8888_8888) for spi in self.spis[::16]]
         writes += [word(GICD_ISENABLER + spi // 8, 0xFFFF_FFFF) for spi in self.spis[::32]]
         for vcpu in range(self.config.vcpus):
             writes.append(op.Write(vcpu, op.Space.GICC, GICC_PMR, 4, 0xF8))
@@ -205,9 +206,9 @@ class _Recorder:
         return op.Write(vcpu, op.Space.GICD, register + spi // 32 * 4, 4, 1 << spi % 32)
 
     def line(self) -> op.Line:
-        """Keep the goal: below it trigger an idle interrupt, else lower a line that is up."""
+        """Keep the goal: up to it trigger an idle interrupt, above it lower a line that is up."""
         flying = set(self.in_flight())
-        if len(flying) >= self.goal and self.high:
+        if len(flying) > self.goal and self.high:
             spi = self.random.choice(sorted(self.high))
             self.high.remove(spi)
             return op.Line(spi, 0)
