@@ -16,7 +16,7 @@ import click
 from vgicd_client import private_daemon
 from vgicd_machine.errors import MachineError
 from vgicd_machine.gic_port import GicPort
-from vgicd_machine.options import failing, geometry
+from vgicd_machine.options import failing, geometry, write_now
 
 
 class Number(click.ParamType[int]):
@@ -82,14 +82,14 @@ def main(
                 address = stack.enter_context(
                     private_daemon(vcpus=cpus or 1, lrs=lrs, spis=spis, variant=variant)
                 ).address
-            port = remote = open_port(address)
+            port = remote = stack.enter_context(open_port(address))
             cpus = cpus or remote.vcpus
             if cpus > remote.vcpus:
                 raise MachineError(f"{cpus} CPUs, but the domain at {address} has {remote.vcpus} vCPUs")
         outcome = run_image(
             port,
             image,
-            sys.stdout.write,
+            write_now,
             cpus=cpus or 1,
             ram_size=ram << 20,
             address=load_address,

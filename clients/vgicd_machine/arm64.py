@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 
@@ -66,6 +68,7 @@ def vector_group(pstate: int) -> int:
 
 WFE: Final = 0xD503205F
 YIELD: Final = 0xD503203F
+_LOOK_AHEAD: Final = 12  # instructions
 
 
 def ends_block(word: int) -> bool:
@@ -99,9 +102,40 @@ def is_simple_access(word: int) -> bool:
     return word >> 10 & 3 in {0, 2}  # unscaled and unprivileged; 1 and 3 write back
 
 
-def waits_for_event(words: tuple[int, ...]) -> bool:
-    """True when WFE or YIELD is among `words`, the instructions around the PC of a CPU interrupted anywhere.
+def branch_target(address: int, word: int) -> int | None:
+    """Where the PC-relative branch `word` at `address` may go, calls excluded; None when it is no such branch."""
+    if word >> 26 == 0b000101:  # B
+        return address + _signed(word, 26)
+    if word >> 25 in {0b0101010, 0b0011010, 0b1011010}:  # B.cond, CBZ and CBNZ of both widths
+        return address + _signed(word >> 5, 19)
+    if word >> 25 & 0b0111111 == 0b0011011:  # TBZ, TBNZ
+        return address + _signed(word >> 5, 14)
+    return None
 
-    A CPU found there is most likely spinning until another one writes to memory.
+
+def waits_for_event(fetch: Callable[[int], int | None], pc: int) -> bool:
+    """True when a few instructions from `pc`, branches taken or not, lead to WFE or YIELD.
+
+    A CPU found there again and again is most likely spinning until another one writes to memory.
     """
-    return WFE in words or YIELD in words
+    ahead, seen = deque([pc]), set[int]()
+    while ahead and len(seen) < _LOOK_AHEAD:
+        address = ahead.popleft()
+        word = None if address in seen else fetch(address)
+        seen.add(address)
+        if word is None:
+            continue
+        if word in {WFE, YIELD}:
+            return True
+        target = branch_target(address, word)
+        if target is not None:
+            ahead.append(target)
+        if word >> 26 != 0b000101 and word >> 25 != 0b1101011:  # neither B nor a branch to a register
+            ahead.append(address + 4)
+    return False
+
+
+def _signed(field: int, bits: int) -> int:
+    """A branch's offset in bytes."""
+    sign = 1 << bits - 1
+    return ((field & (1 << bits) - 1 ^ sign) - sign) * 4

@@ -29,6 +29,7 @@ PATIENCE: Final = 3000  # basic blocks with an interrupt masked, before the step
 IMPATIENT_SLICE: Final = 500  # instructions
 _BLOCK: Final = 32  # instructions that are searched for the end of a basic block
 _PAGE: Final = 0x1000
+_LOOP: Final = 0x40  # bytes; a CPU found twice within them is taken to be in a loop
 _COUNTERS: Final = {SystemRegister(3, 3, 14, 0, 1), SystemRegister(3, 3, 14, 0, 2)}  # CNTPCT_EL0, CNTVCT_EL0
 
 
@@ -69,9 +70,11 @@ class Cpu:
         self.late_stops = 0
         """Accesses that made an input rise but could not end their slice: the interrupt came with the slice's end."""
         self._spinning = False
+        self._last_pc = 0  # at the end of the last slice that was executed in full
         self._masked_steps = 0
         self._lines = 0  # the inputs as last seen within the slice
         self._stopped = False
+        self._done = False  # the turn has to end
         self._abort: _Abort | None = None
         self._now = 0
         self._limit = 0
@@ -121,21 +124,27 @@ class Cpu:
         self._stale_tlb = self._stale_tlb or not code
 
     def turn(self, now: int, limit: int) -> int:
-        """Execute for at most `limit` ticks from `now`; yields the ticks spent, 0 when there is nothing to execute."""
-        core = self._engine
-        if core is None:
-            return 0
-        lines = self.lines
-        if self.halted:
+        """Execute for about `limit` ticks from `now`; yields the ticks spent, 0 when there is nothing to execute.
+
+        The turn ends early when the CPU waits, or has changed what the machine as a whole does next.
+        """
+        spent = 0
+        self._done = False
+        while not self._done and spent < limit and (core := self._engine) is not None:
+            lines = self.lines
+            if self.halted:
+                if not lines:
+                    break
+                self.halted = False
+                self._masked_steps = 0
+            count = SPIN_SLICE if self._spinning else limit
+            if lines:
+                self._interrupt(core, lines)
+                count = self._masked_step(core)  # masked by now, if only by the exception's entry
+            spent += self._slice(core, now + spent, min(limit - spent, count), lines)
             if not lines:
-                return 0
-            self.halted = False
-            self._masked_steps = 0
-        count = SPIN_SLICE if self._spinning else limit
-        if lines:
-            self._interrupt(core, lines)
-            count = self._masked_step(core)  # masked by now, if only by the exception's entry
-        return self._slice(core, now, min(limit, count), lines)
+                break
+        return spent
 
     # -- a slice
 
@@ -154,7 +163,7 @@ class Cpu:
             self._take_hole(core, core.hole)
         elif not self._stopped:
             early = False
-            self._spinning = not lines and arm64.waits_for_event(self._surroundings(core))
+            self._spinning = not lines and self._waits_for_event(core)
         spent = min(count, EARLY_TICKS) if early else count
         return max(spent, self._counter() - now)
 
@@ -165,10 +174,9 @@ class Cpu:
             core.flush_tlb()
         self._stale_code = self._stale_tlb = False
 
-    def _surroundings(self, core: Engine) -> tuple[int, ...]:
-        pc = core.read(engine.PC)
-        start = max(pc & -_PAGE, pc - 16)
-        return core.instructions(start, min(8, (_PAGE - start % _PAGE) // 4))
+    def _waits_for_event(self, core: Engine) -> bool:
+        last, self._last_pc = self._last_pc, core.read(engine.PC)
+        return abs(self._last_pc - last) < _LOOP and arm64.waits_for_event(core.instruction, self._last_pc)
 
     def _masked_step(self, core: Engine) -> int:
         self._masked_steps += 1
@@ -205,8 +213,8 @@ class Cpu:
         if not rose or self._stopped or core is None:
             return
         pc = core.read(engine.PC)
-        word = core.instructions(pc, 1)
-        if word and arm64.is_simple_access(word[0]):
+        word = core.instruction(pc)
+        if word is not None and arm64.is_simple_access(word):
             self._stopped = True
             core.stop_at(pc + 4)
         else:
@@ -225,7 +233,9 @@ class Cpu:
         if not self._timers.owns(register):
             return False
         self._timers.write(self.index, register, value, self._counter())
-        self._stopped = True  # its line may have risen, and the next deadline may be nearer than the slice's end
+        self._stopped = self._done = (
+            True  # its line may have risen, and the next deadline may be nearer than the slice's end
+        )
         if self._engine is not None:
             self._engine.stop()
         return True
@@ -286,6 +296,7 @@ class Cpu:
             case engine.HYPERVISOR_CALL | engine.MONITOR_CALL:
                 function, *arguments = (core.read(register) for register in engine.GENERAL[:4])
                 one, two, three = arguments
+                self._done = True
                 answer = self._hypercall(self.index, function & 0xFFFF_FFFF, (one, two, three))
                 core.write(engine.X0, answer & (1 << 64) - 1)
             case engine.UNDEFINED | engine.SUPERVISOR_CALL | engine.BREAKPOINT:

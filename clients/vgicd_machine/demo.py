@@ -17,12 +17,12 @@ from rich.rule import Rule
 from vgicd_client import PrivateDaemon, private_daemon
 from vgicd_machine import guests
 from vgicd_machine.errors import GicLost, MachineError
-from vgicd_machine.options import failing, geometry
+from vgicd_machine.options import failing, geometry, write_now
 
 TIME_LIMIT: Final = 40.0
 """Seconds for the guest; it takes one or two."""
 
-_STATE: Final = (("info",), ("regs", "GICD", "--vcpu", "0"), ("irqs",), ("lrs",))
+_STATE: Final = (("regs", "GICC", "--vcpu", "0"), ("irqs",), ("lrs",))
 """The commands of vgicctl that show the state at the end."""
 
 
@@ -39,9 +39,10 @@ def main(cpus: int, lrs: int, spis: int, variant: str) -> None:
     image = guests.build()
     began = time.monotonic()
     with private_daemon(vcpus=cpus, lrs=lrs, spis=spis, variant=variant) as daemon:
-        out.print(Rule(f"{image.name} on {cpus} CPUs; its GIC is vgicd, process {daemon.pid} at {daemon.address}"))
+        out.print(Rule(f"{image.name} on {cpus} CPUs, their GIC is process {daemon.pid}"))
         try:
-            outcome: Outcome = run_image(open_port(daemon.address), image, _write, cpus=cpus, seconds=TIME_LIMIT)
+            with open_port(daemon.address) as port:
+                outcome: Outcome = run_image(port, image, write_now, cpus=cpus, seconds=TIME_LIMIT)
         except GicLost as error:
             raise _with_its_last_words(error, daemon) from error
         out.print(Rule(f"the final state of the VGIC, {lrs} list registers, variant {variant}"))
@@ -53,11 +54,6 @@ def main(cpus: int, lrs: int, spis: int, variant: str) -> None:
         )
     passed = bool(outcome.verdicts) and all(verdict.passed for verdict in outcome.verdicts) and not outcome.status
     sys.exit(0 if passed else outcome.status or 1)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _show_state(address: str) -> None:

@@ -144,6 +144,10 @@ class Engine:
         )
         return () if error else struct.unpack_from(f"<{count}I", self._buffer)
 
+    def instruction(self, address: int) -> int | None:
+        """The word that the guest would execute at virtual `address`; None where it cannot."""
+        return next(iter(self.instructions(address, 1)), None)
+
     def map_ram(self, base: int, size: int, host_address: int) -> None:
         """Memory shared with the other cores; the host's must outlive this engine."""
         self._core.mem_map_ptr(base, size, unicorn_const.UC_PROT_ALL, host_address)

@@ -29,6 +29,12 @@ def geometry(command: Callable[P, T]) -> Callable[P, T]:
     return command
 
 
+def write_now(text: str) -> None:
+    """The guest's console: on standard output at once, whoever reads it."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def fail(status: int, text: object) -> NoReturn:
     """End with `status` and a sentence on standard error."""
     sys.stdout.flush()

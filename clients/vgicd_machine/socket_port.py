@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from vgicd_client import Client, ClientError, ConnectionLost, Space, connect
+from vgicd_client import AddressError, Client, ClientError, ConnectionLost, Space, connect
 from vgicd_machine.errors import BusAbort, GicLost, MachineError
 from vgicd_machine.gic_port import Window
 
@@ -77,15 +79,20 @@ class SocketPort:
         return risen
 
 
-def open_port(address: str) -> SocketPort:
-    """Connect to the daemon at `address` as its guest.
+@contextmanager
+def open_port(address: str) -> Iterator[SocketPort]:
+    """Connect to the daemon at `address` as its guest, and disconnect at the end of the block.
 
     Raises `GicLost` when there is none, `MachineError` when it refuses.
     """
     try:
-        return SocketPort(connect(address, "guest", name="vgicd_machine", timeout=TIMEOUT))
+        client = connect(address, "guest", name="vgicd_machine", timeout=TIMEOUT)
+    except AddressError:
+        raise
     except ClientError as error:
         raise _explain(error) from error
+    with client:
+        yield SocketPort(client)
 
 
 def _explain(error: ClientError) -> MachineError:

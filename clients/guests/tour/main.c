@@ -84,6 +84,7 @@ void first_main(void)
     say("%u CPUs, %u interrupt lines\n", cpus, gic_lines());
     for (unsigned index = 0; index < count; index++)
         passed += (unsigned)run(index);
+    still_life();
     say("%u of %u scenarios passed\n", passed, count);
     power_off(passed == count ? 0 : 1);
 }

@@ -11,6 +11,9 @@ typedef const char *scenario(void);
 
 scenario timer_ppi, level_spi, sgi, nested_priorities, eoimode1, masking, spi_targets, fiq_groups;
 
+/* No scenario: the last thing done before the system is switched off. */
+void still_life(void);
+
 /* A record of what happened in which order, one for each CPU, such as "+1 +2 -2 -1 ". */
 struct trace {
     unsigned length;
