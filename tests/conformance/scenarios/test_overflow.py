@@ -233,6 +233,21 @@ def test_a_late_replay_of_an_eoi_spares_what_got_a_list_register(variant: str) -
     assert bench.listed() == [34]
 
 
+@scenario(fixes=("F23",), columns=("correct",), setup="trace, automatic; 1 list register")
+def test_the_replay_of_an_eoi_finds_a_disabled_interrupt(variant: str) -> None:
+    """Three nested, the highest disabled while active: its EOI is the first, whatever cannot be delivered any more."""
+    bench = Bench(variant, lrs=1, automatic=True)
+    for intid, priority in ((32, 0x60), (34, 0x48), (33, 0x30)):
+        bench.spi(intid, priority=priority)
+        bench.inject(intid)
+        assert bench.iar() == intid
+    bench.disable(33)
+    bench.eoi(33)
+    assert bench.gicd_read(ISACTIVER[1]) == 0b101
+    bench.eoi(34)
+    assert bench.gicd_read(ISACTIVER[1]) == 0b001
+
+
 @scenario(fixes=("F22",), columns=("correct",), setup="trace, automatic; 2 list registers")
 def test_a_group_that_the_guest_switches_on_gets_list_registers(variant: str) -> None:
     """Group 1 is off, so its interrupt waits behind two of group 0; enabling it sorts anew."""

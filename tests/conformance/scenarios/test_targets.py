@@ -147,6 +147,21 @@ def test_T41b_the_guest_loses_nothing_by_a_toggle(variant: str) -> None:
     assert bench.iar() == 32
 
 
+@scenario(defects=("D10",), columns=("correct",), setup="trace, automatic")
+def test_an_edge_withheld_by_a_toggle_is_delivered_after_its_eoi(variant: str) -> None:
+    """The active instance keeps it listed, so that enabling has nothing to queue, but its holder must reload it."""
+    bench = Bench(variant, automatic=True)
+    bench.spi(32)
+    bench.inject(32)
+    assert bench.iar() == 32
+    bench.inject(32)
+    bench.gicd_write(CTLR, 0, vcpu=1)
+    bench.gicd_write(CTLR, 1, vcpu=1)
+    bench.eoi(32)
+    assert bench.virq()
+    assert bench.iar() == 32
+
+
 @scenario("T42")
 def test_T42_a_pending_list_register_outlives_the_distributor_until_the_exit(variant: str) -> None:
     """The kick of [R] is left unanswered: that is the time between the write and the exit."""
