@@ -147,6 +147,8 @@ class Connection(ABC):
         Whatever happens, the unserved rest is at the start of the buffer afterwards and `_have` is its length.
         """
         session = self.session
+        if self.blocked_since is not None:  # what waits for the peer comes before the replies to what it asks now
+            await self.until_drained()
         while True:
             self._serve_turn(until)
             if self.blocked_since is not None:

@@ -170,7 +170,6 @@ class Hub:
         self._waits = [wait for wait in self._waits if wait.serial not in gone]
         heapq.heapify(self._waits)
         for wait in sorted(ended, key=lambda wait: wait.serial):
-            wait.session.deliver()
             wait.session.end_wait(wait.request_id, fulfilled)
             self._behind[wait.session] = None
         self._arm()

@@ -330,6 +330,8 @@ class Session:
     def end_wait(self, request_id: int, fulfilled: bool) -> None:
         """Answer a WAIT: an output rose, or that will not be waited for any longer."""
         self.waits -= 1
+        if self.events:
+            self.refill()  # they are of earlier operations than the reply's order number
         if fulfilled:
             self.reply_plain(Opcode.WAIT, request_id)
         else:
