@@ -158,6 +158,12 @@ class Served:
             await peer.hello(role)
         return peer
 
+    async def until_connections(self, number: int) -> None:
+        """Wait until so many connections are open."""
+        with trio.fail_after(PATIENCE):
+            while len(self.daemon.connections) != number:  # noqa: ASYNC110 (the daemon has no event for a test's sake)
+                await trio.sleep(0.01)
+
     def close(self) -> None:
         for sock in self._open:
             sock.close()

@@ -5,6 +5,7 @@ The clock jumps, so that thirty seconds cost nothing.
 
 from __future__ import annotations
 
+import itertools
 import socket
 
 import pytest
@@ -84,10 +85,12 @@ async def test_a_peer_that_does_not_read_is_read_no_further_and_then_closed(
         start = trio.current_time()
         batch = b"".join(framing.request(Opcode.SNAPSHOT, number) for number in range(64))
         sent = 0
-        with pytest.raises(OSError):
-            for _ in range(10_000):  # 10,000 * 64 replies of some 10 KiB: what is not read is not made either
+        try:
+            while sent < 640_000:  # replies of some 10 KiB each: what is not read is not made either
                 await peer.send(batch)
                 sent += 64
+        except OSError:
+            pass
         assert trio.current_time() - start <= 7
         assert sent < 64_000
         (connection,) = [c for c in served.daemon.connections if c.session.role] or [None]
@@ -163,8 +166,7 @@ async def test_an_event_queue_that_stays_full_closes(serving: Serving, autojump_
         while not any(c.session.events.full_since is not None for c in served.daemon.connections):
             await fast.read(0x004)
         start = trio.current_time()
-        while len(served.daemon.connections) == 2:
-            await trio.sleep(0.5)
+        await served.until_connections(1)
         assert 30 <= trio.current_time() - start <= 37
         await fast.expect(Opcode.PING)
 
@@ -192,7 +194,7 @@ async def test_a_busy_peer_does_not_starve_another(serving: Serving) -> None:
             nursery.start_soon(busy.send, framing.hot_request(Opcode.READ, 1, 0, 4, 1, 4) * many)
             nursery.start_soon(receive_all)
             quiets = [(await quiet.access(Opcode.READ, 4)).order for _ in range(6)]
-        gaps = [after - before for before, after in zip(quiets, quiets[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(quiets)]
         assert sorted(orders + quiets) == list(range(1, many + 7))
         assert min(gaps) < many / 4, "the quiet peer had to wait until the busy one was done"
 

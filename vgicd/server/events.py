@@ -15,8 +15,8 @@ from typing import NamedTuple, Protocol
 import trio
 
 from vgicd.domain.domain import Domain
+from vgicd.domain.events import Event
 from vgicd_protocol import events as wire
-from vgicd_protocol.events import Event
 
 
 class EventQueue:
@@ -59,7 +59,7 @@ class EventQueue:
         taken = list(self._events)
         self._events.clear()
         if self._lost:
-            taken.insert(0, Event(self._lost_order, wire.GAP, value=self._lost))
+            taken.insert(0, Event(self._lost_order, wire.GAP, 0, value=self._lost))
             self._lost = 0
         self.full_since = None
         return taken

@@ -86,9 +86,9 @@ def open_listeners(config: Config) -> list[Listener]:
         for address in listen.tcp:
             opened += open_tcp(address, tls=config.tls.enabled)
         if not opened:
-            path = default_path(config.name)
-            _make_directory(path.parent)
-            opened.append(open_unix(path, mode))
+            default = default_path(config.name)
+            _make_directory(default.parent)
+            opened.append(open_unix(default, mode))
     except (ListenError, OSError) as error:
         for listener in opened:
             listener.close()

@@ -25,6 +25,7 @@ class PacketConnection(SocketConnection):
             self.session.refuse(
                 Status.FRAME_LENGTH, f"A message of {received} bytes exceeds {len(target)}; send fewer frames in one."
             )
+            self.flush()
             return 0
         return received
 
