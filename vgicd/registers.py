@@ -91,7 +91,8 @@ class Register:
     byte counts as an integer (1 | 4).  `writable` is the mask of bits that a write can change, per interrupt when
     `bits` is not 0.  `effect` is what a written 1 does: "store", "set", "clear", "command" (the write is an event) or
     "none".  `reset` is the word at reset, per interrupt as (SGI, PPI, SPI) when `bits` is not 0; None where it
-    depends on the accessing vCPU.  `live` rows show state that a running vCPU's list registers hold.
+    depends on the accessing vCPU.  `live` rows show state that a running vCPU's list registers hold; a write to a row
+    that `folds` reinterprets it, so the writer's must be folded.
 
     Handlers get the frame's target first.  `peek` answers as `read` would, without its side effects; `restore`
     stores exactly, without effects on queues' owners or hardware (None: the register holds no state of its own).
@@ -112,6 +113,7 @@ class Register:
     writable: int
     effect: str
     live: bool
+    folds: bool
     read_effect: bool
     doc: str
 
@@ -173,6 +175,7 @@ def block(
         writable=writable,
         effect=effect or ("store" if write else "none"),
         live=live,
+        folds=live,
         read_effect=peek is not None,
         doc=doc,
     )
@@ -193,6 +196,7 @@ def per_irq(
     peek: Handler | None = None,
     restore: Handler | None = None,
     live: bool = False,
+    folds: bool = False,
     doc: str = "",
 ) -> Register:
     """A register array with `bits` bits for each of `count` interrupts, INTID 0 first."""
@@ -212,6 +216,7 @@ def per_irq(
         writable=writable,
         effect=effect if write else "none",
         live=live,
+        folds=folds or live,
         read_effect=False,
         doc=doc,
     )

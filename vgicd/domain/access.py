@@ -14,6 +14,7 @@ from vgicd.domain.address_map import VPL011_BASE
 from vgicd.domain.devices.bundle import VPL011_WINDOW
 from vgicd.domain.errors import Code, RequestError
 from vgicd.domain.operations import Plane, Read, Space, Write
+from vgicd.hw import list_register as lr
 from vgicd.hw.events import EventKind
 from vgicd.hw.gich import GICH
 from vgicd.hw.gicv import EOI_MODE, FIRST_SPECIAL, GICC
@@ -233,7 +234,7 @@ class RegisterAccess:
         if vgic.watched:
             self._note_access(_GICD, vcpu, offset, size, value, write=True)
         if not self.domain.explicit:
-            self.switch.exit_for_write(vcpu, row is not None and row.live)
+            self.switch.exit_for_write(vcpu, row is not None and row.live, row is not None and row.folds)
         if row is None:
             self._refused_write(self.frame, offset, size)
         elif row.bits:
@@ -259,8 +260,8 @@ class RegisterAccess:
             deactivations = len(self.vgic.effects)
             row.write(gich, value)
             vcpu.dirty = True
-            if self.domain.traps_dir and len(self.vgic.effects) > deactivations:
-                self.switch.exit(vcpu)  # a hardware LR asks for no maintenance, and its latch may wait
+            if self.vgic.folding_all and len(self.vgic.effects) > deactivations:
+                self.switch.leave(vcpu)  # a hardware LR asks for no maintenance, and its latch may wait
         else:
             if offset == _CTLR:
                 vcpu.dirty = vcpu.dirty or bool((gich.ctlr ^ value) & 3)
@@ -293,14 +294,24 @@ class RegisterAccess:
         return bool(gich.ctlr & EOI_MODE) and value & 0x3FF < FIRST_SPECIAL and gich.find_active(value) < 0
 
     def _trapped_dir(self, vcpu: Vcpu, value: int) -> None:
-        """Deactivate what this vCPU's list registers do not hold (spec 4.8): it may be in another's, or in none."""
+        """Deactivate what this vCPU's list registers do not hold (spec 4.8): it may be in another's, or in none.
+
+        In explicit mode nobody is taken out for it: an active bit in another vCPU's list register is cleared there.
+        """
         vgic = self.vgic
-        self.switch.exit(vcpu)
+        if not self.domain.explicit:
+            self.switch.exit(vcpu)
         irq = vgic.lookup(vcpu, value & 0x3FF)
         if irq is None or irq.vcpu is None:
             return
-        if irq.vcpu is not vcpu:
-            self.switch.exit(irq.vcpu)
+        holder = irq.vcpu
+        if not self.domain.explicit:
+            self.switch.exit(holder)
+        elif irq.slot >= 0:
+            if holder.gich.lrs[irq.slot] & lr.ACTIVE:
+                holder.gich.deactivate_lr(irq.slot)
+                self.switch.sense(holder)
+            return
         if not irq.active or (irq.is_sgi and value >> 10 & 7 != irq.active_source):
             return
         vgic.deactivate(irq)

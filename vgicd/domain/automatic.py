@@ -39,24 +39,35 @@ class AutomaticSwitch:
         else:
             self.maintenance &= ~bit
 
-    def exit(self, vcpu: Vcpu) -> None:
+    def leave(self, vcpu: Vcpu) -> None:
         """`vcpu` leaves the guest; one that is outside already only prunes its list again."""
+        self._step_out(vcpu)
+        self.vgic.leave(vcpu)
+
+    def exit(self, vcpu: Vcpu) -> None:
+        """As `leave`, for those who need everything folded."""
+        self._step_out(vcpu)
+        self.vgic.exit(vcpu)
+
+    def _step_out(self, vcpu: Vcpu) -> None:
         if not self.outside >> vcpu.id & 1:
             self.outside |= 1 << vcpu.id
             if self.devices.present:
                 self.devices.at_exit(vcpu.id)
-        self.vgic.exit(vcpu)
 
     def exit_for_read(self, vcpu: Vcpu, live: bool) -> None:
         """Before `vcpu` reads a distributor register; a `live` one is read through the list registers after that."""
         vgic = self.vgic
         for other in vgic.vcpus if live and vgic.folding_all else (vcpu,):
             if self.changes(other):
-                self.exit(other)
+                self.leave(other)
 
-    def exit_for_write(self, vcpu: Vcpu, live: bool) -> None:
-        """Before `vcpu` writes a distributor register: the handler must find everything folded."""
-        self.exit(vcpu)
+    def exit_for_write(self, vcpu: Vcpu, live: bool, folds: bool) -> None:
+        """Before `vcpu` writes a distributor register."""
+        if folds:
+            self.exit(vcpu)
+        else:
+            self.leave(vcpu)
         if live and self.vgic.folding_all:
             for other in self.vgic.vcpus:
                 if other is not vcpu and other.inside and (other.used_lrs or self.changes(other)):
@@ -83,7 +94,7 @@ class AutomaticSwitch:
             self.vgic.note(EventKind.MAINTENANCE, vcpu.id, 0, vcpu.gich.misr())
         if not self.changes(vcpu):
             return
-        self.exit(vcpu)
+        self.leave(vcpu)
         self._enter_all()
         if self.vgic.physical.irqs:
             self._fire_physical()
@@ -94,7 +105,7 @@ class AutomaticSwitch:
             lowest = kicked & -kicked
             vcpu = vgic.vcpus[lowest.bit_length() - 1]
             if vcpu.inside:
-                self.exit(vcpu)
+                self.leave(vcpu)
             else:
                 vgic.kicked ^= lowest  # powered off: it will find its interrupts when it enters
         if not self.outside:

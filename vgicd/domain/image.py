@@ -134,10 +134,9 @@ def _load(domain: Domain, image: Image) -> None:
     for irq in vgic.all_irqs():
         irq.vcpu = None
         irq.touched = False
+        irq.slot = -1
     _load_irqs(domain, image, "spi", vgic.spis)
-    vgic.mapped = {irq.hwintid: irq for irq in vgic.spis if irq.hw}
-    if len(vgic.mapped) != sum(irq.hw for irq in vgic.spis):
-        raise ValueError("two SPIs are tied to one physical interrupt")
+    vgic.mapped = {irq.hwintid: irq for irq in reversed(vgic.spis) if irq.hw}
     for vcpu in vgic.vcpus:
         _load_irqs(domain, image, f"vcpu{vcpu.id}.private", vcpu.private)
     for vcpu in vgic.vcpus:
@@ -176,9 +175,7 @@ def _load_vcpu(domain: Domain, image: Image, vcpu: Vcpu) -> None:
     vgic = domain.vgic
     prefix = f"vcpu{vcpu.id}"
     ap_list = vcpu.ap_list
-    ap_list.irqs.clear()
-    ap_list.touched.clear()
-    ap_list.counts = [0, 0, 0]
+    ap_list.clear()
     for intid in image[f"{prefix}.ap_list"]:
         irq = vgic.lookup(vcpu, intid) if intid < vgic.nr_irqs else None
         if irq is None or irq.vcpu is not None:
@@ -192,6 +189,11 @@ def _load_vcpu(domain: Domain, image: Image, vcpu: Vcpu) -> None:
     gich.lrs = list(lrs)
     state = image[f"{prefix}.state"]
     vcpu.used_lrs = gich.top = _upto(state, 0, gich.nr_lrs, f"{prefix}.used_lrs")
+    for index in range(vcpu.used_lrs):
+        loaded = vgic.lookup(vcpu, lrs[index] & lr.VIRTUAL_ID)
+        if loaded is None or loaded.vcpu is not vcpu:
+            raise ValueError(f"{prefix}.lr{index} holds an interrupt that is not on its ap_list")
+        loaded.slot = index
     vcpu.pcpu = _upto(state, 1, 0xFFFF, f"{prefix}.pcpu")
     vcpu.inside = bool(_upto(state, 2, 1, f"{prefix}.inside"))
     vcpu.powered = bool(_upto(state, 3, 1, f"{prefix}.powered"))

@@ -48,6 +48,8 @@ def _check_list_registers(vgic: Vgic, vcpu: Vcpu) -> None:
         irq = vgic.lookup(vcpu, intid)
         if irq is None or irq.vcpu is not vcpu:
             raise InvariantError(f"I3: LR{index} of {vcpu!r} holds INTID {intid}, which is not on its ap_list")
+        if irq.slot not in (index, -1):
+            raise InvariantError(f"LR{index} of {vcpu!r} holds {irq!r}, which says it is in LR{irq.slot}")
         if intid in intids:
             raise InvariantError(f"I4: INTID {intid} is in two list registers of {vcpu!r}")
         intids.add(intid)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from vgicd.domain import operations as op
 from vgicd.domain.errors import Code, RequestError
-from vgicd.hw import list_register as lr
 from vgicd.vgic.dump import vgic_state, xen_dump
 from vgicd.vgic.irq import NR_PRIVATE, VgicIrq
 
@@ -68,7 +67,7 @@ class Queries:
         shown = vgic.overlay(holder).get(irq) if holder is not None else None
         active = irq.active if shown is None else shown.active
         latch = irq.pending_latch if shown is None else shown.pending_latch
-        slot = self._slot(holder, irq) if holder is not None else -1
+        slot = irq.slot
         return op.IrqState(
             intid=irq.intid,
             vcpu=request.vcpu,
@@ -91,13 +90,6 @@ class Queries:
             lr=slot,
             lr_value=holder.gich.lrs[slot] if holder is not None and slot >= 0 else 0,
         )
-
-    @staticmethod
-    def _slot(holder: Vcpu, irq: VgicIrq) -> int:
-        for index in range(holder.used_lrs):
-            if holder.gich.lrs[index] & lr.VIRTUAL_ID == irq.intid:
-                return index
-        return -1
 
     def dump(self, request: op.Dump) -> str:
         match request.kind:

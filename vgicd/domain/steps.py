@@ -69,16 +69,16 @@ class Steps:
             raise RequestError(Code.BAD_STATE, "mode", f"{what} needs explicit mode: the domain switches worlds itself")
 
     def _inside(self, vcpu_id: int, what: str) -> Vcpu:
-        self._explicit(what)
         vcpu = self.vcpu(vcpu_id)
+        self._explicit(what)
         if not vcpu.inside:
             raise RequestError(Code.BAD_STATE, "vcpu", f"vCPU {vcpu_id} is outside the guest: ENTER it first")
         return vcpu
 
     def enter(self, request: op.Enter) -> op.EnterState:
         """Raises RequestError BAD_STATE in automatic mode, when inside already, or powered off."""
-        self._explicit("ENTER")
         vcpu = self.vcpu(request.vcpu)
+        self._explicit("ENTER")
         if vcpu.inside or not vcpu.powered:
             why = "inside the guest already" if vcpu.inside else "powered off"
             raise RequestError(Code.BAD_STATE, "vcpu", f"vCPU {vcpu.id} is {why}")
@@ -132,9 +132,14 @@ class Steps:
 
     def _load_lr(self, vcpu: Vcpu, index: int, value: int) -> None:
         """Write the LR; its interrupt joins the ap_list, or the next exit would not find it there."""
+        former = self.vgic.lookup(vcpu, vcpu.gich.lrs[index] & lr.VIRTUAL_ID)
+        if former is not None and former.slot == index:
+            former.slot = -1  # what the list register held is lost, as it is on hardware
         irq = self.vgic.lookup(vcpu, value & lr.VIRTUAL_ID)
-        if irq is not None and irq.vcpu is None:
-            vcpu.ap_list.append(irq)
+        if irq is not None:
+            if irq.vcpu is None:
+                vcpu.ap_list.append(irq)
+            irq.slot = index
         vcpu.gich.write_lr(index, value)
         vcpu.used_lrs = vcpu.gich.top = max(vcpu.used_lrs, index + 1)
         vcpu.dirty = True
@@ -179,14 +184,10 @@ class Steps:
         return pirq
 
     def hw_connect(self, request: op.HwConnect) -> int:
-        pirq = self._physical(request.pirq)
-        tied = self.vgic.mapped.get(pirq)
-        if tied is not None and tied.intid != request.virq:
-            return -16  # a physical interrupt serves one virtual one (spec 6.1)
-        return self.vgic.connect(request.virq, pirq) if request.virq >= NR_PRIVATE else -22
+        return self.vgic.connect(request.virq, self._physical(request.pirq))
 
     def hw_disconnect(self, request: op.HwDisconnect) -> int:
-        return self.vgic.disconnect(request.virq, request.pirq) if request.virq >= NR_PRIVATE else -22
+        return self.vgic.disconnect(request.virq, request.pirq)
 
     def phys_line(self, request: op.PhysLine) -> None:
         if request.level not in (0, 1):

@@ -99,6 +99,7 @@ class Gich:
     """
 
     __slots__ = (
+        "_survey",
         "abpr",
         "apr",
         "bpr",
@@ -141,23 +142,53 @@ class Gich:
         self.pmr = 0
         self.bpr = MIN_BPR
         self.abpr = MIN_ABPR
+        self._survey: tuple[int, int] | None = None
 
     # --- selection and signalling -------------------------------------------------------------------------------
 
-    def candidate(self) -> int:
-        """Index of the pending-only LR of an enabled group with the lowest priority value; -1 if none.
+    def survey(self) -> tuple[int, int]:
+        """Index of the best candidate (-1: none) and the maintenance conditions that hold, GICH_MISR.
 
-        Ties go to the lowest index.  A pending-and-active LR is no candidate.
+        A candidate is a pending-only LR of an enabled group; the lowest priority value is best, ties go to the
+        lowest index.  A pending-and-active LR is none.  Kept until `changed` is called.
         """
-        best, best_priority, enabled = -1, lr.PRIORITY + 1, self.ctlr
-        lrs = self.lrs
+        if self._survey is not None:
+            return self._survey
+        hcr, ctlr, lrs = self.hcr, self.ctlr, self.lrs
+        best, best_priority = -1, lr.PRIORITY + 1
+        misr, valid, pending = 0, 0, False
         for index in range(self.top):
             word = lrs[index]
-            if word & lr.STATE == lr.PENDING:
+            state = word & lr.STATE
+            if state == lr.PENDING:
+                pending = True
+                valid += 1
                 priority = word & lr.PRIORITY
-                if priority < best_priority and enabled >> (word >> lr.GROUP_SHIFT & 1) & 1:
+                if priority < best_priority and ctlr >> (word >> lr.GROUP_SHIFT & 1) & 1:
                     best, best_priority = index, priority
-        return best
+            elif state:
+                valid += 1
+            elif word & (lr.HW | lr.EOI) == lr.EOI:
+                misr = 1
+        if hcr & _ENABLES:
+            if hcr & UIE and valid <= 1:
+                misr |= 2
+            if hcr & LRENPIE and hcr & EOI_COUNT:
+                misr |= 4
+            if hcr & NPIE and not pending:
+                misr |= 8
+            misr |= hcr & (VGRP0EIE if ctlr & 1 else VGRP0DIE)
+            misr |= hcr & (VGRP1EIE if ctlr & 2 else VGRP1DIE)
+        self._survey = survey = (best, misr)
+        return survey
+
+    def changed(self) -> None:
+        """An LR, HCR or a group enable has changed: whoever writes `lrs`, `top`, `hcr` or `ctlr` calls this."""
+        self._survey = None
+
+    def candidate(self) -> int:
+        """Index of the LR whose interrupt HPPIR names; -1 if none."""
+        return self.survey()[0]
 
     def group_priority(self, word: int) -> int:
         """The part of an LR's priority that decides preemption (IHI 0048B 3.3.3)."""
@@ -175,7 +206,7 @@ class Gich:
         """Index of the LR whose interrupt is signalled to the guest now; -1 if none."""
         if not self.hcr & EN:
             return -1
-        index = self.candidate()
+        index = self.survey()[0]
         if index < 0:
             return -1
         word = self.lrs[index]
@@ -205,6 +236,7 @@ class Gich:
         self.pmr = value >> 24 & 0xF8
         self.bpr = max(value >> 21 & 7, MIN_BPR)
         self.abpr = max(value >> 18 & 7, MIN_ABPR)
+        self.changed()
 
     def eisr(self) -> int:
         """Bit n: LRn reports its EOI (64 bits)."""
@@ -216,43 +248,24 @@ class Gich:
 
     def misr(self) -> int:
         """The maintenance conditions that are enabled and hold (IHI 0048B 5.3.4)."""
-        hcr, ctlr = self.hcr, self.ctlr
-        misr, valid, pending = 0, 0, False
-        lrs = self.lrs
-        for index in range(self.top):
-            word = lrs[index]
-            state = word & lr.STATE
-            if state:
-                valid += 1
-                if state == lr.PENDING:
-                    pending = True
-            elif word & (lr.HW | lr.EOI) == lr.EOI:
-                misr = 1
-        if hcr & _ENABLES:
-            if hcr & UIE and valid <= 1:
-                misr |= 2
-            if hcr & LRENPIE and hcr & EOI_COUNT:
-                misr |= 4
-            if hcr & NPIE and not pending:
-                misr |= 8
-            misr |= hcr & (VGRP0EIE if ctlr & 1 else VGRP0DIE)
-            misr |= hcr & (VGRP1EIE if ctlr & 2 else VGRP1DIE)
-        return misr
+        return self.survey()[1]
 
     def maintenance(self) -> bool:
         """Level of the maintenance interrupt."""
-        return bool(self.hcr & EN and self.misr())
+        return bool(self.hcr & EN and self.survey()[1])
 
     # --- what the hypervisor writes -----------------------------------------------------------------------------
 
     def write_hcr(self, value: int) -> None:
         self.hcr = value & HCR.mask
+        self.changed()
 
     def write_lr(self, index: int, value: int) -> None:
         """`index` is 0..nr_lrs-1."""
         self.lrs[index] = lr.writable(value)
         if self.lrs[index] and index >= self.top:
             self.top = index + 1
+        self.changed()
 
     # --- deactivation -------------------------------------------------------------------------------------------
 
@@ -271,6 +284,7 @@ class Gich:
         """Clear the active bit of LR `index` and, with HW set, deactivate the physical interrupt."""
         word = self.lrs[index]
         self.lrs[index] = word & ~lr.ACTIVE
+        self._survey = None
         if self.observe is not None:
             self.observe(EventKind.DEACTIVATE, word & lr.VIRTUAL_ID, word)
         if word & lr.HW:
@@ -279,6 +293,7 @@ class Gich:
     def count_eoi(self) -> None:
         """EOICount += 1, modulo 32."""
         self.hcr = (self.hcr + (1 << EOI_COUNT_SHIFT)) & 0xFFFFFFFF
+        self.changed()
 
 
 def _lr_index(offset: int) -> int:

@@ -49,6 +49,7 @@ def _identity(word: int) -> int:
 def _acknowledge(gich: Gich, answer: int, index: int) -> int:
     word = gich.lrs[index]
     gich.lrs[index] = word ^ lr.STATE  # pending-only becomes active-only
+    gich.changed()
     gich.apr |= 1 << (gich.group_priority(word) >> 3)
     if gich.observe is not None:
         gich.observe(EventKind.ACK, answer & lr.VIRTUAL_ID, answer)
@@ -156,6 +157,7 @@ def read_rpr(gich: Gich) -> int:
 
 def write_ctlr(gich: Gich, value: int) -> None:
     gich.ctlr = value & CTLR_MASK
+    gich.changed()
 
 
 def write_pmr(gich: Gich, value: int) -> None:

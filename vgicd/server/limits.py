@@ -48,7 +48,7 @@ class Limits:
     @property
     def watch_seconds(self) -> float:
         """The period of the task that watches the deadlines: a fifth of the shortest, between 10 ms and 1 s."""
-        deadlines = [getattr(self, f.name) for f in fields(self) if f.name.endswith("_seconds")]
+        deadlines: list[float] = [getattr(self, f.name) for f in fields(self) if f.name.endswith("_seconds")]
         return min(1.0, max(0.01, min(seconds for seconds in deadlines if seconds) / 5))
 
 

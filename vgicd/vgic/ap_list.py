@@ -7,9 +7,10 @@ switch looks at those only; touching too much costs time and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from vgicd.vgic.irq import VgicIrq
@@ -20,20 +21,29 @@ _by_rank = attrgetter("rank")
 # `VgicIrq.deliverable`
 NOT, PENDING, ACTIVE = 0, 1, 2
 
+_ARRIVED: Final = 1 << 30  # in place of a former rank: behind all others
+_FEW: Final = 8  # so many are put in their places one by one; more are worth a sort
+
 
 class ApList:
     """The ap_list of `owner`.
 
     `counts` holds how many members are undeliverable, pending-deliverable and active-deliverable, as of the last
-    `refresh` of each.
+    `refresh` of each.  `moved` are the members that are not where their rank belongs, while `sorted` says that the
+    others are in order.
     """
 
-    __slots__ = ("counts", "irqs", "owner", "sorted", "touched")
+    __slots__ = ("counts", "irqs", "moved", "owner", "sorted", "touched")
 
     def __init__(self, owner: Vcpu) -> None:
         self.owner = owner
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all members, whose `vcpu` is then somebody else's to set."""
         self.irqs: list[VgicIrq] = []
         self.touched: list[VgicIrq] = []
+        self.moved: dict[VgicIrq, int] = {}
         self.counts = [0, 0, 0]
         self.sorted = False
 
@@ -49,7 +59,7 @@ class ApList:
         irq.deliverable = NOT
         self.counts[NOT] += 1
         self.irqs.append(irq)
-        self.sorted = False
+        self.moved[irq] = _ARRIVED
         if not irq.touched:
             irq.touched = True
             self.touched.append(irq)
@@ -59,6 +69,7 @@ class ApList:
         self.irqs.remove(irq)
         self.counts[irq.deliverable] -= 1
         irq.vcpu = None
+        self.moved.pop(irq, None)
         if irq.touched:
             irq.touched = False
             self.touched.remove(irq)
@@ -75,12 +86,10 @@ class ApList:
             irq.touched = True
         self.touched = list(self.irqs)
 
-    def in_order(self, irqs: list[VgicIrq]) -> list[VgicIrq]:
+    def in_order(self, irqs: Iterable[VgicIrq]) -> list[VgicIrq]:
         """`irqs`, members all, in list order."""
-        if len(irqs) < 2:
-            return list(irqs)
-        wanted = set(map(id, irqs))
-        return [irq for irq in self.irqs if id(irq) in wanted]
+        chosen = set(irqs)
+        return [irq for irq in self.irqs if irq in chosen] if len(chosen) > 1 else list(chosen)
 
     def refresh(self, assess: Callable[[VgicIrq, Vcpu], tuple[int, int]]) -> None:
         """Reassess the touched: `assess` answers (rank, deliverable).
@@ -92,19 +101,40 @@ class ApList:
         for irq in self.touched:
             rank, deliverable = assess(irq, owner)
             if rank != irq.rank:
+                if irq not in self.moved:
+                    self.moved[irq] = irq.rank
                 irq.rank = rank
-                self.sorted = False
             if deliverable != irq.deliverable:
                 counts[irq.deliverable] -= 1
                 counts[deliverable] += 1
                 irq.deliverable = deliverable
-            irq.touched = deliverable == NOT
-            if irq.touched:
+            if deliverable == NOT:
                 strays.append(irq)
+            else:
+                irq.touched = False
         self.touched = strays
 
     def sort(self) -> None:
         """Order by rank; equal ranks keep their order."""
-        if not self.sorted:
+        moved = self.moved
+        if not self.sorted or len(moved) > _FEW:
             self.irqs.sort(key=_by_rank)
             self.sorted = True
+        elif moved:
+            self._replace(self.in_order(irq for irq, rank in moved.items() if irq.rank != rank))
+        moved.clear()
+
+    def _replace(self, moved: list[VgicIrq]) -> None:
+        """Put the few in `moved`, in list order, where a stable sort would.
+
+        All equals of a rank that grew stood behind, and of one that shrank before it; arrivals stood behind all.
+        """
+        irqs = self.irqs
+        for irq in moved:
+            irqs.remove(irq)
+        for irq in reversed(moved):
+            if irq.rank > self.moved[irq]:
+                irqs.insert(bisect_left(irqs, irq.rank, key=_by_rank), irq)
+        for irq in moved:
+            if irq.rank <= self.moved[irq]:
+                irqs.insert(bisect_right(irqs, irq.rank, key=_by_rank), irq)

@@ -406,7 +406,7 @@ DISTRIBUTOR: Final = (
     per_irq("GICD_ITARGETSR", 0x800, 8, BYTE_OR_WORD, read_targets, write_targets, restore=restore_targets,
             reset=None, writable=0xFF, doc="CPU targets; of SGIs and PPIs read-only: the accessing vCPU"),
     per_irq("GICD_ICFGR", 0xC00, 2, WORD, read_config, write_config, restore=write_config, reset=(2, 0, 2),
-            writable=2, doc="Configuration: 2 edge, 0 level; of SGIs and PPIs read-only"),
+            writable=2, folds=True, doc="Configuration: 2 edge, 0 level; of SGIs and PPIs read-only"),
     block("GICD_SGIR", 0xF00, WORD, zero, write_sgir, fields=SGIR, effect="command",
           doc="Software-generated interrupt"),
     per_irq("GICD_CPENDSGIR", 0xF10, 8, BYTE_OR_WORD, read_sgi_sources, write_csgi_sources, count=16,

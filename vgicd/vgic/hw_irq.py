@@ -18,26 +18,35 @@ class HwIrqs(Injection):
     def connect(self, virq: int, pirq: int) -> int:
         """Tie SPI `virq` to physical interrupt `pirq`.
 
-        0; -EINVAL for no such SPI; -EBUSY while it is tied, enabled, active or latched (the line is not looked at).
+        0; -EINVAL for no such SPI; -EBUSY while it is tied, enabled, active or latched (the line is not looked at), or
+        `pirq` is tied to another.
         """
         irq = self.lookup(None, virq)
         if irq is None:
             return EINVAL
-        if irq.hw or irq.enabled or irq.active or irq.pending_latch:
+        if irq.hw or irq.enabled or irq.active or irq.pending_latch or not self.may_share(pirq):
             return EBUSY
         irq.hw = True
         irq.hwintid = pirq
-        self.mapped[pirq] = irq
+        self.mapped.setdefault(pirq, irq)
         self.touch(irq)
         return 0
+
+    def may_share(self, pirq: int) -> bool:
+        """Step: may one more SPI be tied to `pirq`?  A physical interrupt serves one virtual one (spec 6.1)."""
+        return pirq not in self.mapped
 
     def disconnect(self, virq: int, pirq: int | None = None) -> int:
         """Untie SPI `virq`; -EINVAL if there is none, or `pirq` is given and is not the tied one (untied: 0)."""
         irq = self.lookup(None, virq)
         if irq is None or (pirq is not None and pirq != irq.hwintid):
             return EINVAL
-        self.mapped.pop(irq.hwintid, None)
         irq.hw = False
+        if self.mapped.get(irq.hwintid) is irq:
+            del self.mapped[irq.hwintid]
+            for other in self.spis:
+                if other.hw and other.hwintid == irq.hwintid:
+                    self.mapped.setdefault(irq.hwintid, other)
         irq.hwintid = 0
         self.touch(irq)
         return 0

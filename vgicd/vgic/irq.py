@@ -63,6 +63,7 @@ class VgicIrq:
         "priority",
         "rank",
         "refcount",
+        "slot",
         "soft",
         "source",
         "target_vcpu",
@@ -93,6 +94,7 @@ class VgicIrq:
         self.rank = 0
         self.deliverable = 0
         self.touched = False
+        self.slot = -1  # the list register of `vcpu` that holds its state; -1: all of it is here
 
     @property
     def pending(self) -> bool:

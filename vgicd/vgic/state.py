@@ -65,7 +65,7 @@ class VgicState:
         self.vcpus = [Vcpu(index, self._interface()) for index in range(vcpus)]
         self.vcpu_mask = (1 << vcpus) - 1
         self.spis = [VgicIrq(intid, None) for intid in range(NR_PRIVATE, self.nr_irqs)]
-        self.mapped: dict[int, VgicIrq] = {}  # hardware-mapped SPIs by physical INTID
+        self.mapped: dict[int, VgicIrq] = {}  # the SPI that each tied physical INTID fires
         self.virqs_allocated = 0xFFFF  # SGIs are never to be had
         self.reset_step()
 
@@ -143,4 +143,4 @@ class VgicState:
 
     def enable_interface(self, vcpu: Vcpu) -> None:
         """Switch `vcpu`'s virtual interface on, as its creation on a GICv2 host does."""
-        vcpu.gich.hcr |= EN
+        vcpu.gich.write_hcr(vcpu.gich.hcr | EN)

@@ -59,6 +59,10 @@ class XenBaseline(Vgic):
         """The line has no owner (KVM's cookie is missing)."""
         return True
 
+    def may_share(self, pirq: int) -> bool:
+        """CONNECT does not look whether others are tied to `pirq`: its caller does."""
+        return True
+
     def untargeted(self) -> Vcpu | None:
         """Even with one vCPU an SPI needs a target (q18)."""
         return None
@@ -104,11 +108,16 @@ class XenBaseline(Vgic):
             word = gich.lrs[index]
             gich.lrs[index] = 0
             irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
-            if irq is not None:
+            if irq is not None and irq.slot == index:
                 self.fold_lr(irq, word)
         self.replay_eois(vcpu, gich.hcr >> 27)
         gich.hcr &= ~EN
         gich.top = vcpu.used_lrs = 0
+        gich.changed()
+
+    def leave(self, vcpu: Vcpu) -> None:
+        """Nothing is skipped."""
+        self.exit(vcpu)
 
     def enter(self, vcpu: Vcpu) -> None:
         """Underflow is asked for whenever anything listed is left out, deliverable or not; no other condition is."""
@@ -125,6 +134,7 @@ class XenBaseline(Vgic):
             if self.oracle(irq) is not vcpu:
                 continue
             word = gich.lrs[count] = self.populate(irq)
+            irq.slot = count
             count += 1
             vcpu.last_lr_irq = irq
             if self.watched:
@@ -135,6 +145,7 @@ class XenBaseline(Vgic):
                 break
         vcpu.used_lrs = gich.top = count
         gich.hcr |= EN
+        gich.changed()
 
     def check_entry(self, vcpu: Vcpu) -> None:
         """Raise FatalAssertion before anything is loaded if an SGI to be loaded has no source."""

@@ -25,6 +25,7 @@ class Vcpu:
         "pcpu",
         "powered",
         "private",
+        "shadow",
         "used_lrs",
     )
 
@@ -34,6 +35,7 @@ class Vcpu:
         self.private = [VgicIrq(intid, self) for intid in range(NR_PRIVATE)]
         self.ap_list = ApList(self)
         self.used_lrs = 0
+        self.shadow = [0] * gich.nr_lrs  # the list registers as loaded: what differs now, the guest has changed
         self.last_lr_irq: VgicIrq | None = None  # the last one placed in a list register at entry
         self.groups = 0  # GICV_CTLR's group enables as of the last entry
         self.pcpu = vcpu_id

@@ -1,8 +1,8 @@
 """The world switch: list registers filled on guest entry and folded back on exit (spec 4).
 
 Between exit and entry an interrupt's state is all in its `VgicIrq`; between entry and exit the pending bit, the
-active bit and one SGI source of the loaded ones are in the list registers.  Invariants: an IRQ in an LR of v is on
-v's ap_list (I3); no INTID is in two LRs of one vCPU (I4); LRs from `used_lrs` on are zero.
+active bit and one SGI source of the loaded ones are in the list registers, and `slot` says in which.  Invariants:
+an IRQ in an LR of v is on v's ap_list (I3); no INTID is in two LRs of one vCPU (I4); LRs from `used_lrs` on are zero.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vgicd.hw.gich import (
     VGRP1DIE,
     VGRP1EIE,
 )
-from vgicd.vgic.ap_list import ACTIVE, NOT, PENDING
+from vgicd.vgic.ap_list import ACTIVE, NOT, PENDING, ApList
 from vgicd.vgic.irq import NR_SGIS, VgicIrq
 from vgicd.vgic.vcpu import Vcpu
 from vgicd.vgic.virq import Virqs
@@ -51,26 +51,44 @@ class WorldSwitch(Virqs):
         self.fold(vcpu)
         self.prune(vcpu)
 
+    def leave(self, vcpu: Vcpu) -> None:
+        """As `exit`, for a vCPU that enters again soon: what nobody has changed may stay in its list register.
+
+        Folding it and loading it again would give the same word; `enter` folds it after all if it loses its place.
+        """
+        self.kicked &= ~(1 << vcpu.id)
+        if self.options.lazy:
+            self._fold(vcpu, everything=False)
+        else:
+            self._fold(vcpu, everything=True)
+        self.prune(vcpu)
+
     def fold(self, vcpu: Vcpu) -> None:
         """Take the list registers' state back into the interrupts and leave the hardware empty."""
+        self._fold(vcpu, everything=True)
         gich = vcpu.gich
-        lrs = gich.lrs
-        ap_list = vcpu.ap_list
-        for index in range(vcpu.used_lrs):
-            word = lrs[index]
-            lrs[index] = 0
-            irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
-            if irq is not None:
-                self.fold_lr(irq, word)
-                ap_list.touch(irq)
-        gich.top = 0
+        gich.lrs = [0] * gich.nr_lrs
+        gich.top = vcpu.used_lrs = 0
+
+    def _fold(self, vcpu: Vcpu, *, everything: bool) -> None:
+        gich, ap_list = vcpu.gich, vcpu.ap_list
+        if vcpu.groups != gich.ctlr & 3:
+            ap_list.touch_all()
+        if everything or vcpu.dirty:
+            lrs, shadow = gich.lrs, vcpu.shadow
+            for index in range(vcpu.used_lrs):
+                word = lrs[index]
+                irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
+                if irq is None or irq.slot != index:
+                    continue  # folded already
+                if everything or word != shadow[index] or irq.touched or (irq.hw and irq.is_level):
+                    self.fold_lr(irq, word)
+                    ap_list.touch(irq)
         missed = gich.hcr >> EOI_COUNT_SHIFT
         if missed:
             self.replay_eois(vcpu, missed)
-        if vcpu.groups != gich.ctlr & 3:
-            ap_list.touch_all()
         gich.hcr = 0
-        vcpu.used_lrs = 0
+        gich.changed()
         vcpu.dirty = True
 
     def folded(self, irq: VgicIrq, word: int) -> Folded:
@@ -105,6 +123,7 @@ class WorldSwitch(Virqs):
         """Fold one list register (spec 4.8)."""
         irq.active, irq.active_source, irq.pending_latch, irq.source, resample = self.folded(irq, word)
         irq.soft = False
+        irq.slot = -1
         if irq.hw:
             if not word & lr.STATE:
                 self.physical[irq.hwintid].inprogress = False
@@ -171,28 +190,71 @@ class WorldSwitch(Virqs):
         if not self.options.lazy:
             ap_list.touch_all()
         vcpu.groups = gich.ctlr & 3
+        self._fold_touched(vcpu)
         ap_list.refresh(self.assess)
         nr_lrs = gich.nr_lrs
         if len(ap_list.irqs) > nr_lrs:
             ap_list.sort()
-        lrs = gich.lrs
-        wanted = min(ap_list.counts[PENDING] + ap_list.counts[ACTIVE], nr_lrs)
-        count = 0
-        last = None
-        if wanted:
-            for irq in ap_list.irqs:
-                if irq.deliverable:
-                    word = lrs[count] = self.populate(irq)
-                    count += 1
-                    last = irq
-                    if self.watched:
-                        self.note(EventKind.LOAD, vcpu.id, irq.intid, word)
-                    if count == wanted:
-                        break
-        vcpu.used_lrs = gich.top = count
-        vcpu.last_lr_irq = last
+        chosen = self._choose(ap_list, nr_lrs)
+        self._fold_displaced(vcpu, chosen)
+        self._load(vcpu, chosen)
         gich.hcr = self.entry_hcr(vcpu)
-        vcpu.dirty = bool(ap_list.touched)
+        gich.changed()
+
+    def _fold_touched(self, vcpu: Vcpu) -> None:
+        """What was touched after the exit must not be judged by a state that is still in its list register."""
+        for irq in vcpu.ap_list.touched:
+            if irq.slot >= 0:
+                self.fold_lr(irq, vcpu.gich.lrs[irq.slot])
+
+    @staticmethod
+    def _choose(ap_list: ApList, nr_lrs: int) -> list[VgicIrq]:
+        """The members that get a list register, in order."""
+        _, pending, active = ap_list.counts
+        wanted = pending + active
+        irqs = ap_list.irqs
+        if wanted == len(irqs) <= nr_lrs:
+            return irqs
+        chosen: list[VgicIrq] = []
+        wanted = min(wanted, nr_lrs)
+        for irq in irqs:
+            if len(chosen) == wanted:
+                break
+            if irq.deliverable:
+                chosen.append(irq)
+        return chosen
+
+    def _fold_displaced(self, vcpu: Vcpu, chosen: list[VgicIrq]) -> None:
+        """Fold what is still in a list register and has lost it to others."""
+        lrs = vcpu.gich.lrs
+        for index in range(vcpu.used_lrs):
+            irq = self.lookup(vcpu, lrs[index] & lr.VIRTUAL_ID)
+            if irq is not None and irq.slot == index and irq not in chosen:
+                self.fold_lr(irq, lrs[index])
+
+    def _load(self, vcpu: Vcpu, chosen: list[VgicIrq]) -> None:
+        gich = vcpu.gich
+        lrs = gich.lrs
+        words = []
+        mapped = False
+        for index, irq in enumerate(chosen):
+            if irq.slot >= 0:
+                word = lrs[irq.slot]
+            else:
+                word = self.populate(irq)
+                if self.watched:
+                    self.note(EventKind.LOAD, vcpu.id, irq.intid, word)
+            irq.slot = index
+            words.append(word)
+            if irq.hw and irq.is_level:
+                mapped = True
+        count = len(words)
+        words += [0] * (gich.nr_lrs - count)
+        gich.lrs = words
+        vcpu.shadow = words[:]
+        vcpu.used_lrs = gich.top = count
+        vcpu.last_lr_irq = chosen[-1] if count else None
+        vcpu.dirty = mapped or bool(vcpu.ap_list.touched)  # a mapped line is sampled at every exit
 
     def assess(self, irq: VgicIrq, vcpu: Vcpu) -> tuple[int, int]:
         """Step: (rank, deliverable) of a member of `vcpu`'s list, lower ranks first (spec 3, F22).
@@ -321,9 +383,10 @@ class WorldSwitch(Virqs):
     def overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
         """What the interrupts that `vcpu` holds would be if it left the guest now.  Changes nothing."""
         shown: dict[VgicIrq, Folded] = {}
-        for word in vcpu.gich.lrs[: vcpu.used_lrs]:
+        for index in range(vcpu.used_lrs):
+            word = vcpu.gich.lrs[index]
             irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
-            if irq is not None:
+            if irq is not None and irq.slot == index:
                 shown[irq] = self.folded(irq, word)
         missed = vcpu.gich.hcr >> EOI_COUNT_SHIFT
         if missed:
