@@ -34,6 +34,11 @@ class Both:
     def write(self, frame: str, offset: int, value: int, size: int = 4, cpu: int = 0) -> None:
         self._perform(write(frame, offset, value, size, cpu))
 
+    def write_each(self, frame: str, offset: int, values: Pair) -> None:
+        """Write each system its own value, such as what it has acknowledged."""
+        ours = self.ours.perform(write(frame, offset, values.vgicd))
+        self._outputs = Pair(ours.outputs, self._ask(write(frame, offset, values.qemu)).outputs)
+
     def line(self, intid: int, level: int, cpu: int = 0) -> None:
         self._perform(line(intid, level, cpu))
 
@@ -106,6 +111,8 @@ def silicon(machine: Qemu) -> Both:
 def one_cpu(machine: Qemu) -> Both:
     """GICD and GICC of both, enabled: the distributor, both groups, AckCtl, PMR 0xF8."""
     machine.reset()
+    for offset in range(0xD0, 0xF0, 4):
+        machine.qtest.write(qemu.GICC + offset, 0)  # QEMU's reset keeps the active priorities
     machine.qtest.write(qemu.GICD, 0)  # lowers the lines
     both = OverQtest(OurDomain(1), machine, {"GICD": qemu.GICD, "GICC": qemu.GICC}, (0, 1))
     _enable(both, 1)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.differential.divergences import TABLE, Action, Divergence, Situation, acknowledges
-from tests.differential.steps import Kind
+from tests.differential.divergence import Action, Divergence, Situation, acknowledges
+from tests.differential.divergences import TABLE
+from tests.differential.steps import Answer, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.differential.state import State
-    from tests.differential.steps import Answer, Step
+    from tests.differential.steps import Step
 
 HISTORY: Final = 20
 FIRST_SPECIAL: Final = 1020
+NO_ANSWER: Final = Answer(0, 0)
 
 
 class Ours(Protocol):
@@ -42,11 +45,16 @@ class Theirs(Protocol):
 
 
 class Generator(Protocol):
-    """What to do next, knowing the answers so far. It is told only of the steps that were performed."""
+    """What to do next, knowing the answers so far.
+
+    It is told of each step whether it was performed by both (`observe`) or not (`excluded`).
+    """
 
     def next(self) -> Step: ...
 
     def observe(self, step: Step, answer: Answer) -> None: ...
+
+    def excluded(self, step: Step) -> None: ...
 
 
 class Mismatch(AssertionError):
@@ -59,14 +67,15 @@ def _what(step: Step, answer: Answer) -> str:
     return "line" if step.kind is Kind.LINE else f"{step.kind.value} {step.frame}"
 
 
+@dataclass
 class Performed:
-    """A step that vgicd has answered and QEMU is yet to."""
+    """A step that vgicd has answered and, with a `plan`, QEMU is yet to; `note` says why QEMU has none."""
 
-    def __init__(self, step: Step, answer: Answer, situation: Situation, plan: Sequence[Step]) -> None:
-        self.step = step
-        self.answer = answer
-        self.situation = situation
-        self.plan = plan
+    step: Step
+    answer: Answer
+    situation: Situation
+    plan: Sequence[Step] = ()
+    note: str = ""
 
 
 class Comparison:
@@ -98,38 +107,39 @@ class Comparison:
         Raises Mismatch with the seed, the step's number, the steps before it and both answers.
         """
         while self.performed < count:
-            waiting: list[Performed] = []
-            while len(waiting) < min(self.theirs.batch, count - self.performed):
-                step = self.generator.next()
-                if (item := self._perform(step)) is not None:
-                    waiting.append(item)
-            answers = self.theirs.perform([item.plan for item in waiting])
-            for item, theirs in zip(waiting, answers, strict=True):
-                self._compare(item, theirs)
+            size = min(self.theirs.batch, count - self.performed)
+            items = [self._perform(self.generator.next()) for _ in range(size)]
+            answers = iter(self.theirs.perform([item.plan for item in items if not item.note]))
+            for item in items:
+                if item.note:
+                    self._history.append(f"       {item.step} [{item.note}]")
+                else:
+                    self._compare(item, next(answers))
 
-    def _perform(self, step: Step) -> Performed | None:
-        """Let vgicd answer; None when QEMU is not to be asked."""
+    def _perform(self, step: Step) -> Performed:
+        """Let vgicd answer, if it is to perform the step."""
         before = Situation(step, self.ours.capture)
         entry = next((item for item in self._entries if item.prevents(before)), None)
         if entry is not None:
             self.applied[entry.name] += 1
-            if entry.action is Action.ALONE:
-                self._perform_alone(entry, step)
-            return None
+            self.generator.excluded(step)
+            answer = self._perform_alone(entry, step) if entry.action is Action.ALONE else NO_ANSWER
+            return Performed(step, answer, before, note=f"{entry.name}: {entry.action.name}")
         plan = self.theirs.plan(before)
         answer = self.ours.perform(step)
         self.generator.observe(step, answer)
+        self._outputs = answer.outputs
         situation = Situation(step, self.ours.capture)
         if self.theirs.batch > 1:
             situation.state  # noqa: B018  the next step changes it
         return Performed(step, answer, situation, plan)
 
-    def _perform_alone(self, entry: Divergence, step: Step) -> None:
+    def _perform_alone(self, entry: Divergence, step: Step) -> Answer:
         """A step that has no effect in vgicd: QEMU, where it would have one, is left out."""
         answer = self.ours.perform(step)
-        self._history.append(f"       {step} [vgicd alone: {entry.name}] -> {answer}")
         if answer.value or answer.outputs != self._outputs:
             raise Mismatch(self._report(step, "vgicd", answer, f"no effect, as {entry.name} has it"))
+        return answer
 
     def _compare(self, item: Performed, theirs: Answer) -> None:
         step, ours, situation = item.step, item.answer, item.situation
@@ -146,7 +156,6 @@ class Comparison:
                 outputs &= ~ignored_outputs
         if value or outputs or ours[2:] != theirs[2:]:
             raise Mismatch(self._report(step, "QEMU", theirs, f"vgicd: {ours}"))
-        self._outputs = ours.outputs
         self.performed += 1
         self.seen[_what(step, ours)] += 1
 

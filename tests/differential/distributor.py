@@ -16,7 +16,7 @@ from vgicd.domain.domain import Domain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.differential.divergences import Situation
+    from tests.differential.divergence import Situation
     from tests.differential.qemu import Qemu
 
 LRS: Final = 64
@@ -98,9 +98,7 @@ def replaced(step: Step) -> list[Step]:
         return [step._replace(value=3 * (step.value & 1))]
     if step.kind is Kind.WRITE and step.is_at("GICD", 0xF20, 0xF2C):
         sources = enumerate(step.value.to_bytes(step.size, "little"))
-        return [
-            step._replace(offset=step.offset + place, size=1, value=source) for place, source in sources if source
-        ]
+        return [step._replace(offset=step.offset + place, size=1, value=source) for place, source in sources if source]
     return [step]
 
 

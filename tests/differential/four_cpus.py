@@ -13,7 +13,7 @@ from tests.differential.steps import Answer, Kind, Step, write
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.differential.divergences import Situation
+    from tests.differential.divergence import Situation
     from tests.differential.qemu import Qemu
 
 CPUS: Final = 4
@@ -67,7 +67,7 @@ class QemuFourCpus:
         return answers
 
     def _move(self, situation: Situation) -> list[Step]:
-        """Let pending and active states follow new targets (entries `pending-of-other-cpus`, `active-spi`)."""
+        """Let pending and active states follow new targets (entries `pending-per-cpu`, `active-spi`)."""
         step, interface = situation.step, situation.interface
         first = step.offset - 0x800
         extra: list[Step] = []

@@ -12,12 +12,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tests.differential.divergence import acknowledges, ends
 from tests.differential.state import EOI_MODE
 from tests.differential.steps import Answer, Kind, Step, line, read, write
 from vgicd.hw.gicv import GICC
 from vgicd.vgic.distributor import GICD
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 PPIS: Final = (16, 20, 23, 27, 30, 31)
@@ -27,12 +29,21 @@ MAX_PPIS: Final = 3  # enabled at once on a CPU
 MAX_SPIS: Final = 10
 PRIVATE_LEVELS: Final = 20  # priorities of SGIs and PPIs; SPIs have the other 12
 DEEP: Final = 4
+BOTH_GROUPS: Final = 3
 READABLE: Final = tuple(
     (frame.name, offset)
     for frame in (GICD, GICC)
     for row in frame.rows
     for offset in range(row.offset, row.offset + row.length, 4)
     if row.access != "WO" and not row.read_effect and (not row.bits or row.first(offset) < NR_INTIDS)
+)
+RESERVED: Final = (
+    ("GICD", 0x00C, 0x080),
+    ("GICD", 0x124, 0x180),  # beyond the last SPI
+    ("GICD", 0xD00, 0xF00),
+    ("GICC", 0x02C, 0x0D0),
+    ("GICC", 0x0F0, 0x0FC),
+    ("GICC", 0x100, 0x1000),
 )
 
 
@@ -70,33 +81,43 @@ class DistributorGenerator:
         state = self._cpus[cpu]
         if state.outputs and rng.random() < 0.4:
             return self._acknowledge(cpu)
-        if len(state.running) >= DEEP and rng.random() < 0.4:
+        if state.running and rng.random() < (0.4 if len(state.running) >= DEEP else 0.1):
             return self._end(cpu)
-        actions = (
-            (self._drive, 18), (self._pend, 7), (self._send, 9), (self._acknowledge, 7), (self._end, 13),
-            (self._deactivate, 8), (self._enable, 6), (self._prioritise, 5), (self._activate, 3), (self._group, 2),
-            (self._configure, 2), (self._target, 2), (self._control, 3), (self._mask, 4), (self._look, 18),
+        actions: tuple[tuple[Callable[[int], Step], int], ...] = (
+            (self._drive, 20), (self._pend, 9), (self._send, 11), (self._acknowledge, 4), (self._end, 8),
+            (self._deactivate, 8), (self._enable, 5), (self._prioritise, 4), (self._activate, 2), (self._group, 2),
+            (self._configure, 2), (self._target, 2), (self._control, 3), (self._mask, 3), (self._look, 20),
         )  # fmt: skip
-        choices, weights = zip(*actions, strict=True)
-        return rng.choices(choices, weights)[0](cpu)
+        chosen: Callable[[int], Step] = rng.choices(
+            [action for action, _ in actions], [weight for _, weight in actions]
+        )[0]
+        return chosen(cpu)
 
     def observe(self, step: Step, answer: Answer) -> None:
         for number, cpu in enumerate(self._cpus):
             cpu.outputs = answer.outputs >> 2 * number & 3
         cpu = self._cpus[step.cpu]
         if step.kind is Kind.READ:
-            if (step.is_at("GICC", 0x0C) or step.is_at("GICC", 0x20)) and answer.value & 0x3FF < 1020:
+            if acknowledges(step) and answer.value & 0x3FF < 1020:
                 cpu.running.append(answer.value)
         elif step.is_at("GICD", 0xC08, 0xCFC):
             first = (step.offset - 0xC00) * 4
             self._edge.update({first + n: bool(step.value >> 2 * n & 2) for n in range(16)})
         elif step.is_at("GICC", 0x00):
             cpu.ctlr = step.value
-        elif step.is_at("GICC", 0x10) or step.is_at("GICC", 0x24):
-            if cpu.running and step.value & 0x3FF < 1020:
-                cpu.running.remove(step.value) if step.value in cpu.running else cpu.running.pop()
-                if cpu.ctlr & EOI_MODE:
-                    cpu.undone.append(step.value)
+        elif ends(step) and cpu.running and step.value & 0x3FF < 1020:
+            cpu.running.remove(step.value) if step.value in cpu.running else cpu.running.pop()
+            if cpu.ctlr & EOI_MODE:
+                cpu.undone.append(step.value)
+
+    def excluded(self, step: Step) -> None:
+        """Leave the states in which the systems do not acknowledge alike: a group disabled, a binary point raised."""
+        if acknowledges(step):
+            self._queue += [
+                write("GICC", 0x00, self._cpus[step.cpu].ctlr | BOTH_GROUPS, cpu=step.cpu),
+                write("GICC", 0x08, 2, cpu=step.cpu),
+                write("GICC", 0x1C, 3, cpu=step.cpu),
+            ]
 
     # --- start --------------------------------------------------------------------------------------------------
 
@@ -174,7 +195,7 @@ class DistributorGenerator:
         rng = self._rng
         roll = rng.random()
         if roll < 0.6:
-            filter_ = rng.choices((0, 1, 2, 3), (5, 2, 4, 1))[0]
+            filter_ = rng.choices((0, 1, 2, 3), (10, 5 if len(self._cpus) > 1 else 1, 10, 1))[0]
             junk = rng.getrandbits(32) & 0xFC007FF0 if rng.random() < 0.3 else 0
             targets = rng.getrandbits(8) | (rng.random() < 0.7) << cpu
             return write("GICD", 0xF00, junk | filter_ << 24 | targets << 16 | rng.randrange(16), cpu=cpu)
@@ -292,13 +313,14 @@ class DistributorGenerator:
         groups = rng.choices((3, 1, 2, 0), (80, 8, 6, 6))[0]
         mode = EOI_MODE if rng.random() < 0.4 else 0
         flags = (rng.random() < 0.7) << 2 | (rng.random() < 0.3) << 3 | (rng.random() < 0.3) << 4
-        return write("GICC", 0x00, groups | flags | mode | (rng.getrandbits(22) << 10 if rng.random() < 0.1 else 0), cpu=cpu)
+        reserved = rng.getrandbits(22) << 10 if rng.random() < 0.1 else 0
+        return write("GICC", 0x00, groups | flags | mode | reserved, cpu=cpu)
 
     def _mask(self, cpu: int) -> Step:
         rng = self._rng
         match rng.randrange(8):
             case 0:
-                return write("GICC", 0x04, rng.getrandbits(8), cpu=cpu)
+                return write("GICC", 0x04, rng.choice((rng.getrandbits(8), 0xC0, 0x80)), cpu=cpu)
             case 1:
                 return write("GICC", 0x08, rng.choice((0, 2, rng.getrandbits(32))), cpu=cpu)
             case 2:
@@ -327,8 +349,8 @@ class DistributorGenerator:
         if roll < 0.95:
             return read("GICD", rng.choice((0x400, 0x800)) + rng.choice(PPIS + SPIS), 1, cpu)
         if roll < 0.98:  # reserved words
-            frame, offset = rng.choice((("GICD", rng.randrange(0x00C, 0x080, 4)), ("GICC", rng.randrange(0x2C, 0xD0, 4)),
-                                        ("GICD", rng.randrange(0xD00, 0xF00, 4)), ("GICD", 0x100 + rng.randrange(36, 128, 4))))  # fmt: skip
+            frame, first, end = rng.choice(RESERVED)
+            offset = rng.randrange(first, end, 4)
             return rng.choice((read(frame, offset, cpu=cpu), write(frame, offset, rng.getrandbits(32), cpu=cpu)))
         frame, offset = rng.choice(READABLE)
         size = rng.choice((1, 2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tests.differential.divergence import acknowledges, ends
 from tests.differential.silicon import NR_LRS, PIRQS
 from tests.differential.state import EOI_MODE
 from tests.differential.steps import Answer, Kind, Step, read, write
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from random import Random
 
 INTIDS: Final = (*range(0, 16, 3), *range(16, 32, 5), *range(32, 1020, 97), 1019)
-EVERYTHING: Final = 0x3
+BOTH_GROUPS: Final = 0x3
 READABLE: Final = tuple(
     (frame.name, offset)
     for frame in (GICH, GICC)
@@ -43,7 +44,7 @@ class SiliconGenerator:
         self._undone: list[int] = []  # dropped with EOImode 1, to be deactivated
         self._queue: list[Step] = [
             write("GICH", 0x00, EN),
-            write("GICH", 0x08, 0x1F << 27 | EVERYTHING),
+            write("GICH", 0x08, 0x1F << 27 | BOTH_GROUPS),
             *(read("GICH", 0x100 + 4 * n) for n in range(NR_LRS)),
         ]
 
@@ -53,11 +54,11 @@ class SiliconGenerator:
         rng = self._rng
         if self._outputs and rng.random() < 0.4:
             return read("GICC", 0x20 if rng.random() < 0.15 else 0x0C)
-        if len(self._running) >= DEEP and rng.random() < 0.5:
+        if self._running and rng.random() < (0.5 if len(self._running) >= DEEP else 0.08):
             return self._end()
         action = rng.choices(
             (self._load, self._end, self._deactivate, self._acknowledge, self._control, self._mask, self._look),
-            (30, 16, 8, 10, 8, 6, 22),
+            (36, 10, 8, 4, 8, 6, 24),
         )[0]
         return action()
 
@@ -69,17 +70,26 @@ class SiliconGenerator:
             self._ctlr = step.value
         elif step.is_at("GICH", 0x08):
             self._ctlr = step.value & 0x21F
-        elif step.is_at("GICC", 0x10) or step.is_at("GICC", 0x24):
+        elif ends(step):
             self._ended(step.value)
         elif step.is_at("GICC", 0x1000):
             self._refresh(step.value)
         elif step.is_at("GICH", 0x100, 0x100 + 4 * NR_LRS - 4):
             self._lrs[(step.offset - 0x100) // 4] = lr.writable(step.value)
 
+    def excluded(self, step: Step) -> None:
+        """Leave the states in which the systems do not acknowledge alike: a group disabled, a binary point raised."""
+        if acknowledges(step):
+            self._queue += [
+                write("GICC", 0x00, self._ctlr | BOTH_GROUPS, cpu=step.cpu),
+                write("GICC", 0x08, 2, cpu=step.cpu),
+                write("GICC", 0x1C, 3, cpu=step.cpu),
+            ]
+
     def _observe_read(self, step: Step, value: int) -> None:
         if step.is_at("GICH", 0x100, 0x100 + 4 * NR_LRS - 4):
             self._lrs[(step.offset - 0x100) // 4] = value
-        elif (step.is_at("GICC", 0x0C) or step.is_at("GICC", 0x20)) and value & 0x3FF < 1020:
+        elif acknowledges(step) and value & 0x3FF < 1020:
             self._running.append(value)
             self._refresh(value)
 
@@ -177,7 +187,7 @@ class SiliconGenerator:
             case 3:
                 self._running.clear()
                 frame, offset = rng.choice((("GICH", 0xF0), ("GICC", 0xD0)))
-                return write(frame, offset, rng.choice((0, 0, 1 << rng.randrange(32), rng.getrandbits(32))))
+                return write(frame, offset, rng.choice((0, 0, 0, 1 << rng.randrange(16, 32), rng.getrandbits(32))))
             case _:
                 return write("GICC", 0x04, 0xFF)
 

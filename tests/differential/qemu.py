@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
 
@@ -79,7 +79,7 @@ class Qemu:
             self._exit.callback(self.qtest.close)
             control = self._accept(qmp)
             self._exit.callback(control.close)
-            self._control: IO[bytes] = self._exit.enter_context(control.makefile("rwb"))
+            self._control = self._exit.enter_context(control.makefile("rwb"))
             self._message("QMP")
             self.command("qmp_capabilities")
             self.gic = self._find("child<arm_gic>")

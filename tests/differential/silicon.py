@@ -15,7 +15,7 @@ from vgicd.hw.gicv import GICC
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.differential.divergences import Situation
+    from tests.differential.divergence import Situation
     from tests.differential.qemu import Qemu
 
 NR_LRS: Final = 4

@@ -9,7 +9,6 @@ from vgicd.hw.gich import GICH
 from vgicd.hw.gicv import GICC
 from vgicd.vgic.distributor import GICD
 
-
 FRAMES: Final = {frame.name: frame for frame in (GICD, GICC, GICH)}
 
 
@@ -34,8 +33,14 @@ class Step(NamedTuple):
 
     @property
     def register(self) -> str:
-        """`GICD_ISENABLER1`, `GICC_IAR`; the empty string for a line."""
-        return FRAMES[self.frame].register_name(self.offset) if self.frame else ""
+        """`GICD_ISENABLER1`, `GICC_IAR`, and `GICD_IPRIORITYR[40]` for one byte; the empty string for a line."""
+        if not self.frame:
+            return ""
+        frame = FRAMES[self.frame]
+        row = frame.row_at(self.offset)
+        if row is not None and row.bits == 8 * self.size:
+            return f"{row.name}[{row.first(self.offset)}]"
+        return frame.register_name(self.offset)
 
     def is_at(self, frame: str, first: int, last: int | None = None) -> bool:
         """Does the access touch a word of `frame` from offset `first` to (and with) `last`?"""
@@ -44,7 +49,7 @@ class Step(NamedTuple):
     def __str__(self) -> str:
         if self.kind is Kind.LINE:
             return f"cpu{self.cpu} line {self.offset} {'up' if self.value else 'down'}"
-        width = "" if self.size == 4 else f".{self.size}+{self.offset & 3}"
+        width = "" if self.size == 4 or self.register.endswith("]") else f".{self.size}+{self.offset & 3}"
         value = f" {self.value:#x}" if self.kind is Kind.WRITE else ""
         return f"cpu{self.cpu} {self.kind.value} {self.register}{width}{value}"
 
