@@ -18,7 +18,6 @@ other clients did meanwhile is there, and events of the time between are lost.
 
 from __future__ import annotations
 
-import functools
 import select
 import socket
 import struct
@@ -31,6 +30,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 from vgicd_client import requests, session
 from vgicd_client.addresses import Address, open_socket
 from vgicd_client.errors import ConnectionLost, GuestAbort, ProtocolError, Refused
+from vgicd_client.methods import as_method
 from vgicd_client.replies import Reply
 from vgicd_client.requests import NO_FIELDS, Request
 from vgicd_client.wire import Arrival, Inbox, decode, encode, following, frames_of
@@ -87,11 +87,10 @@ def connect(
 def _method(build: Callable[P, Request[T]]) -> Callable[Concatenate[Client, P], T]:
     """The method that sends what `build` makes and answers the value of its reply."""
 
-    @functools.wraps(build)
     def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.perform(build(*args, **kwargs)).value
 
-    return call
+    return as_method(build, call)
 
 
 class Client:

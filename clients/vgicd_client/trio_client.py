@@ -12,7 +12,6 @@ may have been applied is never repeated.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -23,6 +22,7 @@ from vgicd_client import requests, session
 from vgicd_client.addresses import Address, open_socket
 from vgicd_client.errors import ConnectionLost, GuestAbort, ProtocolError, Refused
 from vgicd_client.link import Link
+from vgicd_client.methods import as_method
 from vgicd_client.replies import Reply
 from vgicd_client.requests import Request
 from vgicd_client.wire import Arrival, decode, encode
@@ -38,11 +38,10 @@ T = TypeVar("T")
 def _method(build: Callable[P, Request[T]]) -> Callable[Concatenate[TrioClient, P], Awaitable[T]]:
     """The method that sends what `build` makes and answers the value of its reply."""
 
-    @functools.wraps(build)
     async def call(self: TrioClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return (await self.perform(build(*args, **kwargs))).value
 
-    return call
+    return as_method(build, call)
 
 
 class TrioClient:

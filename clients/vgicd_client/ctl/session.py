@@ -7,6 +7,7 @@ should be · 3 no daemon could be reached, or it was lost · 4 the daemon refuse
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
@@ -42,7 +43,7 @@ class Session:
 
     def connect(self, role: str = "any", **options: Any) -> Client:
         """A client of the chosen daemon. Fails with a sentence when there is none or more than one."""
-        return connect(self.address or only_daemon(), role, name="vgicctl", **options)
+        return connect(self.address or os.environ.get(ENVIRONMENT) or only_daemon(), role, name="vgicctl", **options)
 
 
 class NoDaemon(ClientError):
