@@ -92,7 +92,7 @@ class Register:
     `bits` is not 0.  `effect` is what a written 1 does: "store", "set", "clear", "command" (the write is an event) or
     "none".  `reset` is the word at reset, per interrupt as (SGI, PPI, SPI) when `bits` is not 0; None where it
     depends on the accessing vCPU.  `live` rows show state that a running vCPU's list registers hold; a write to a row
-    that `folds` reinterprets it, so the writer's must be folded.
+    that `folds` changes or reinterprets it, so that it must be folded first.
 
     Handlers get the frame's target first.  `peek` answers as `read` would, without its side effects; `restore`
     stores exactly, without effects on queues' owners or hardware (None: the register holds no state of its own).

@@ -234,7 +234,7 @@ class RegisterAccess:
         if vgic.watched:
             self._note_access(_GICD, vcpu, offset, size, value, write=True)
         if not self.domain.explicit:
-            self.switch.exit_for_write(vcpu, row is not None and row.live, row is not None and row.folds)
+            self.switch.exit_for_write(vcpu, row is not None and row.folds)
         if row is None:
             self._refused_write(self.frame, offset, size)
         elif row.bits:
@@ -260,8 +260,8 @@ class RegisterAccess:
             deactivations = len(self.vgic.effects)
             row.write(gich, value)
             vcpu.dirty = True
-            if self.vgic.folding_all and len(self.vgic.effects) > deactivations:
-                self.switch.leave(vcpu)  # a hardware LR asks for no maintenance, and its latch may wait
+            if self.vgic.folding_all and (len(self.vgic.effects) > deactivations or self._strays(vcpu, value)):
+                self.switch.leave(vcpu)  # neither asks for maintenance: a hardware LR whose latch waits, a stray
         else:
             if offset == _CTLR:
                 vcpu.dirty = vcpu.dirty or bool((gich.ctlr ^ value) & 3)
@@ -286,6 +286,13 @@ class RegisterAccess:
             window.device.update(self.vgic, vcpu.id)
         else:
             row.write(window.device, value)
+
+    def _strays(self, vcpu: Vcpu, value: int) -> bool:
+        """Has an EOI left an interrupt pending here that was retargeted while it was active?"""
+        irq = self.vgic.lookup(vcpu, value & 0x3FF)
+        if irq is None or irq.vcpu is not vcpu or irq.target_vcpu is vcpu or irq.slot < 0:
+            return False
+        return vcpu.gich.lrs[irq.slot] & lr.STATE == lr.PENDING
 
     # --- GICC_DIR that misses the list registers --------------------------------------------------------------------
 

@@ -62,13 +62,13 @@ class AutomaticSwitch:
             if self.changes(other):
                 self.leave(other)
 
-    def exit_for_write(self, vcpu: Vcpu, live: bool, folds: bool) -> None:
-        """Before `vcpu` writes a distributor register."""
-        if folds:
-            self.exit(vcpu)
-        else:
+    def exit_for_write(self, vcpu: Vcpu, folds: bool) -> None:
+        """Before `vcpu` writes a distributor register; one that `folds` finds nothing in list registers."""
+        if not folds:
             self.leave(vcpu)
-        if live and self.vgic.folding_all:
+            return
+        self.exit(vcpu)
+        if self.vgic.folding_all:
             for other in self.vgic.vcpus:
                 if other is not vcpu and other.inside and (other.used_lrs or self.changes(other)):
                     self.exit(other)

@@ -81,7 +81,7 @@ def write_ctlr(vgic: Vgic, _vcpu: Vcpu, value: int) -> None:
     for vcpu in vgic.vcpus:
         vgic.touch_all(vcpu)
     if enabled:
-        vgic.queue_unlisted()
+        vgic.queue_withheld()
         for vcpu in vgic.vcpus:
             if vgic.pending_check(vcpu):
                 vgic.kick(vcpu)

@@ -236,7 +236,7 @@ class D9(Vgic):
 class D10(Vgic):
     """What became pending, or was dropped, while the distributor was disabled stays off the lists."""
 
-    def queue_unlisted(self) -> None:
+    def queue_withheld(self) -> None:
         pass
 
 

@@ -113,10 +113,13 @@ class Vgic(WorldSwitch):
 
     # --- distributor enable -------------------------------------------------------------------------------------
 
-    def queue_unlisted(self) -> None:
-        """Step: the distributor was enabled: queue what became pending, or was dropped, while it was not."""
+    def queue_withheld(self) -> None:
+        """Step: the distributor was enabled: queue what became pending, or was dropped, while it was not.
+
+        What is listed already, being active, must be loaded anew with its next instance.
+        """
         for irq in self.all_irqs():
-            if irq.vcpu is None and irq.enabled and irq.pending:
+            if irq.enabled and irq.pending:
                 self.queue(irq)
 
     def kick_on_disable(self) -> None:

@@ -260,7 +260,8 @@ class WorldSwitch(Virqs):
         """Step: (rank, deliverable) of a member of `vcpu`'s list, lower ranks first (spec 3, F22).
 
         What is pending, enabled and not active precedes everything else; then by priority; then hardware-mapped
-        ones; what is disabled, or of a group that the guest disabled, is last.
+        ones; what is disabled, or of a group that the guest disabled, is last.  Active ones keep the order of their
+        priorities whatever becomes of them: it is the order in which the guest ends them.
         """
         rank = irq.priority << 1
         if not irq.hw:
@@ -274,7 +275,7 @@ class WorldSwitch(Virqs):
             rank |= 0x200
         else:
             deliverable = PENDING if self.enabled and irq.target_vcpu is vcpu else NOT
-        if not irq.enabled or not vcpu.groups >> irq.group & 1:
+        if not irq.active and not (irq.enabled and vcpu.groups >> irq.group & 1):
             rank |= _LAST
         return rank, deliverable
 
