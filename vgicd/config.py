@@ -188,13 +188,16 @@ def _convert(row: Declared, value: Any, source: str, name: str) -> Any:
     return _convert_one(row, kind, value, source, name)
 
 
+def _is_exactly(kind: type, value: object) -> bool:
+    return type(value) is kind
+
+
 _KIND_NAMES: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
 
 
-def _convert_one(row: Declared, kind: type, value: Any, source: str, name: str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind:  # not isinstance: a bool is an int to Python, never to a configuration
+def _convert_one(row: Declared, kind: type, given: Any, source: str, name: str) -> Any:
+    value: Any = float(given) if kind is float and type(given) is int else given
+    if not _is_exactly(kind, value):  # not isinstance: a bool is an int to Python, never to a configuration
         raise ConfigError(f"{source}: {name} takes {_KIND_NAMES[kind]}, not {value!r}.")
     low, high, choices = row.option.low, row.option.high, row.option.choices
     if choices and value not in choices:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trio
 
-from vgicd import config
+from vgicd import config, logs
 from vgicd.server.daemon import Daemon
 from vgicd_protocol import framing, messages, session
 from vgicd_protocol.errors import Status
@@ -197,6 +197,7 @@ def serving(tmp_path: Path) -> Serving:
 
 @pytest.fixture(autouse=True)
 def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test is a systemd service by accident."""
+    """No test is a systemd service by accident, and only what is wrong is logged."""
+    logs.configure(logs.Logging(level="warning", format="json"))
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"):
         monkeypatch.delenv(name, raising=False)

@@ -121,8 +121,7 @@ async def test_the_connections_of_a_user_are_limited(serving: Serving) -> None:
         assert code == Status.BUSY
         assert "3" in text
         peers[0].sock.close()
-        while len(served.daemon.connections) == 3:
-            await trio.lowlevel.checkpoint()
+        await served.until_connections(2)
         await (await served.connect()).expect(Opcode.PING)
 
 

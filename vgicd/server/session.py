@@ -153,7 +153,7 @@ class Session:
                     position += HOT_SIZE
                     left -= 1
                     if not left & _CLOCK_MASK and (left <= 0 or perf_counter() > until):
-                        self.more = True
+                        self.more = position < end
                         break
                     continue
             self.requests += turn - left
@@ -166,7 +166,7 @@ class Session:
                 break
             gate = self._gate
             if left <= 0 or len(out) >= self._limits.reply_queue or perf_counter() > until:
-                self.more = True
+                self.more = position < end
                 break
         self.requests += turn - left
         return position
