@@ -52,9 +52,9 @@ static inline void mmio_write8(u64 address, u8 value)
     __asm__ volatile("strb %w0, [%1]" :: "r"((u32)value), "r"(address) : "memory");
 }
 
-/* Spin until `condition` holds, for at most a quarter of a second of the guest's time; yields whether it holds. */
+/* Spin until `condition` holds, for at most half a second of the guest's time; yields whether it holds. */
 #define wait_for(condition) ({ \
-    u64 end_ = counter() + frequency() / 4; \
+    u64 end_ = counter() + frequency() / 2; \
     while (!(condition) && counter() < end_) \
         ; \
     (condition); })

@@ -45,15 +45,35 @@ int trace_is(unsigned cpu, const char *expected)
     return *got == *expected;
 }
 
+static void swallow(void)
+{
+    u32 iar = gic_acknowledge();
+
+    gic_end(iar);
+    gic_deactivate(iar);        /* for one that came in EOImode 1; ignored otherwise */
+}
+
+/* A known state, also after a scenario that failed halfway and left interrupts under way. */
+static void start_afresh(void)
+{
+    handle_irqs_with(swallow);
+    for (unsigned cpu = 0; cpu < cpus; cpu++)
+        on_fiq[cpu] = swallow;
+    gic_reset_distributor();
+    run_everywhere(gic_reset_cpu);
+    irq_unmask();
+    settle();
+    irq_mask();
+    handle_irqs_with(0);
+    trace_clear();
+}
+
 static int run(unsigned index)
 {
     const char *why;
 
     irq_mask();
-    handle_irqs_with(0);
-    gic_reset_distributor();
-    run_everywhere(gic_reset_cpu);
-    trace_clear();
+    start_afresh();
     irq_unmask();
 
     say("-- %s\n", SCENARIOS[index].name);

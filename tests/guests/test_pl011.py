@@ -1,0 +1,92 @@
+"""The UART, register by register as DDI 0183 has it."""
+
+from __future__ import annotations
+
+from vgicd_machine.pl011 import FIFO_DEPTH, RT, RX, TX, Pl011
+
+DR, FR, LCRH, IFLS, IMSC, RIS, MIS, ICR = 0x00, 0x18, 0x2C, 0x34, 0x38, 0x3C, 0x40, 0x44
+RXFE, RXFF, TXFE = 0x10, 0x40, 0x80
+FEN = 0x10
+
+
+def uart() -> tuple[Pl011, bytearray, list[int]]:
+    sent, line = bytearray(), list[int]()
+    return Pl011(sent.append, line.append), sent, line
+
+
+def test_characters_are_sent_at_once() -> None:
+    port, sent, _ = uart()
+    port.write(DR, 4, 0x141)
+    assert sent == b"A"
+    assert port.read(FR, 4) == TXFE | RXFE
+
+
+def test_transmit_interrupt_is_a_level_until_cleared() -> None:
+    port, _, line = uart()
+    port.write(DR, 1, ord("x"))
+    assert port.read(RIS, 4) == TX
+    assert port.read(MIS, 4) == 0
+    assert line == [], "masked"
+    port.write(IMSC, 4, TX)
+    port.write(DR, 1, ord("y"))
+    assert line == [1]
+    assert port.read(MIS, 4) == TX
+    port.write(ICR, 4, TX)
+    assert line == [1, 0]
+    port.write(DR, 1, ord("z"))
+    port.write(IMSC, 4, 0)
+    assert line == [1, 0, 1, 0]
+
+
+def test_nothing_sent_nothing_pending() -> None:
+    port, _, line = uart()
+    port.write(IMSC, 4, TX)
+    assert port.read(RIS, 4) == 0
+    assert line == []
+
+
+def test_receiver_without_fifo_holds_one_character() -> None:
+    port, _, _ = uart()
+    port.receive(b"ab")
+    assert port.read(FR, 4) & (RXFE | RXFF) == RXFF
+    assert port.read(DR, 4) == ord("a")
+    assert port.read(FR, 4) & (RXFE | RXFF) == RXFE, "the second was lost"
+
+
+def test_receive_interrupts_by_level_and_by_timeout() -> None:
+    port, _, line = uart()
+    port.write(LCRH, 4, FEN)
+    port.write(IFLS, 4, 0)  # an eighth: 2 characters
+    port.write(IMSC, 4, RX | RT)
+    port.receive(b"a")
+    assert port.read(RIS, 4) == RT
+    port.receive(b"b")
+    assert port.read(RIS, 4) == RT | RX
+    assert port.read(DR, 4) == ord("a")
+    assert port.read(RIS, 4) == RT
+    assert port.read(DR, 4) == ord("b")
+    assert port.read(RIS, 4) == 0
+    assert line == [1, 0]
+
+
+def test_fifo_takes_what_fits() -> None:
+    port, _, _ = uart()
+    port.write(LCRH, 4, FEN)
+    assert port.room == FIFO_DEPTH
+    port.receive(bytes(range(20)))
+    assert port.room == 0
+    assert [port.read(DR, 4) for _ in range(FIFO_DEPTH)] == list(range(FIFO_DEPTH))
+
+
+def test_registers_keep_their_bits() -> None:
+    port, _, _ = uart()
+    for offset, mask in {0x24: 0xFFFF, 0x28: 0x3F, LCRH: 0xFF, IFLS: 0x3F, IMSC: 0x7FF, 0x48: 7}.items():
+        port.write(offset, 4, 0xFFFF_FFFF)
+        assert port.read(offset, 4) == mask
+    port.write(RIS, 4, 0x7FF)
+    assert port.read(RIS, 4) == 0, "read-only"
+
+
+def test_identification() -> None:
+    port, _, _ = uart()
+    assert bytes(port.read(0xFE0 + 4 * n, 4) for n in range(8)) == bytes.fromhex("1110140 00df005b1".replace(" ", ""))
