@@ -95,33 +95,33 @@ def _target_bits(situation: Situation) -> int:
 def _not_one_target(situation: Situation) -> bool:
     """With several CPUs: an SPI gets several targets, or none."""
     step = situation.step
-    if len(situation.state.cpus) == 1 or not writes(step, "GICD", 0x820, 0xBFC):
+    if not writes(step, "GICD", 0x820, 0xBFC) or len(situation.state.cpus) == 1:
         return False
     existing = (1 << len(situation.state.cpus)) - 1
     return any((target & existing).bit_count() != 1 for target in step.value.to_bytes(step.size, "little"))
 
 
 def _trigger_under_high_line(situation: Situation) -> bool:
-    step, state = situation.step, situation.state
+    step = situation.step
     if not writes(step, "GICD", 0xC08, 0xCFC):
         return False
-    first = (step.offset - 0xC00) * 4
+    state, first = situation.state, (step.offset - 0xC00) * 4
     return any(bool(step.value >> 2 * n & 2) != (first + n in state.edge) for n in range(16) if first + n in state.high)
 
 
 def _group_of_running(situation: Situation) -> bool:
     """With several CPUs, where QEMU's active priorities cannot be mended: an active interrupt changes its group."""
-    step, state = situation.step, situation.state
-    if len(state.cpus) == 1 or not writes(step, "GICD", 0x080, 0x0FC):
+    step = situation.step
+    if not writes(step, "GICD", 0x080, 0x0FC) or len(situation.state.cpus) == 1:
         return False
-    first = (step.offset - 0x080) * 8
+    state, first = situation.state, (step.offset - 0x080) * 8
     return any(first <= intid < first + 32 for cpu in state.cpus for intid in cpu.active)
 
 
 def _pends_ppi(situation: Situation) -> bool:
     """With several CPUs: software makes a PPI pending."""
     step = situation.step
-    return len(situation.state.cpus) > 1 and writes(step, "GICD", 0x200) and bool(step.value & ~SGIS)
+    return writes(step, "GICD", 0x200) and bool(step.value & ~SGIS) and len(situation.state.cpus) > 1
 
 
 TABLE: Final = (
