@@ -136,7 +136,7 @@ def parse(
             merged[NAME.key] = _convert(NAME, value, source, key)
             continue
         if key not in SECTIONS:
-            raise ConfigError(f"{source}: unknown key {key!r}{_nearest(key, ('name', *SECTIONS))}.")
+            raise ConfigError(f"{source}: unknown key {key!r}{_nearest(key, ('name', *SECTIONS))}")
         if not isinstance(value, Mapping):
             raise ConfigError(f"{source}: {key!r} is a section; write it as [{key}].")
         merged[key] = _section(key, value, source)
@@ -160,14 +160,14 @@ def _section(section: str, values: Mapping[str, Any], source: str) -> dict[str, 
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in rows:
-            raise ConfigError(f"{source}: unknown key {key!r} in [{section}]{_nearest(key, rows)}.")
+            raise ConfigError(f"{source}: unknown key {key!r} in [{section}]{_nearest(key, rows)}")
         checked[key] = _convert(rows[key], value, source, f"{section}.{key}")
     return checked
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}."
 
 
 def base_kind(kind: Any) -> tuple[type, bool]:

@@ -7,12 +7,13 @@ autojump clock.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 
 from vgicd import config, logs
@@ -196,8 +197,10 @@ def serving(tmp_path: Path) -> Serving:
 
 
 @pytest.fixture(autouse=True)
-def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test is a systemd service by accident, and only what is wrong is logged."""
     logs.configure(logs.Logging(level="warning", format="json"))
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"):
         monkeypatch.delenv(name, raising=False)
+    yield
+    structlog.reset_defaults()

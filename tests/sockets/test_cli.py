@@ -1,0 +1,212 @@
+"""The command line as a user meets it: a process, its exit code and one sentence on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vgicd import cli, config
+from vgicd_protocol import framing, messages, session
+from vgicd_protocol.frames import Opcode
+
+VGICD = [sys.executable, "-m", "vgicd.cli"]
+PATIENCE = 30
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    """`vgicd` with `arguments`, which must not start a daemon, within this process."""
+    return CliRunner(env=environment).invoke(cli.main, arguments, prog_name="vgicd")
+
+
+@contextmanager
+def daemon(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A running daemon whose first log line has come; killed if the test has not ended it."""
+    process = subprocess.Popen([*VGICD, "serve", *arguments], stderr=subprocess.PIPE, text=True, **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def log_line(process: subprocess.Popen[str], event: str) -> dict[str, Any]:
+    """The next line of `event` in the daemon's log."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        fields: dict[str, Any] = json.loads(line)
+        if fields["event"] == event:
+            return fields
+    raise AssertionError(f"the daemon ended without {event}")
+
+
+def connected(path: Path, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.settimeout(PATIENCE)
+    sock.connect(str(path))
+    body = messages.build_request(Opcode.HELLO, session.Hello().fields())
+    sock.sendall(framing.request(Opcode.HELLO, 1, body))
+    assert sock.recv(65536)[5] == 0x81
+    return sock
+
+
+def test_version_and_help() -> None:
+    version = run("--version")
+    assert (version.exit_code, version.stdout) == (0, "vgicd, version 0.1.0\n")
+    for arguments in ([], ["serve"], ["check-config"], ["completion"]):
+        shown = run(*arguments, "--help")
+        assert shown.exit_code == 0
+        assert "Usage: " in shown.stdout
+
+
+def test_every_option_of_the_domain_has_a_flag_with_its_default() -> None:
+    shown = " ".join(run("serve", "--help").stdout.split())
+    for row in config.SECTIONS["domain"]:
+        assert f"--{row.key.replace('_', '-')}" in shown
+    assert "[default: 4]" in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_answers_what_was_asked_and_exits_zero(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "s"
+    with daemon("--unix", str(path), "--vcpus", "2", "--name", "web") as process:
+        ready = log_line(process, "serve.ready")
+        assert (ready["name"], ready["vcpus"], ready["addresses"]) == ("web", 2, [f"unix:{path}"])
+        with connected(path) as peer:
+            peer.sendall(framing.hot_request(Opcode.READ, 7, 0, 4, 1, 4) * 50)
+            process.send_signal(number)
+            received = b""
+            while data := peer.recv(65536):
+                received += data
+        replies = [framing.reply_of(frame) for frame in framing.FrameReader(smallest=24).feed(received)]
+        assert [reply.opcode for reply in replies] == [Opcode.READ] * 50 + [Opcode.BYE]
+        assert process.wait(PATIENCE) == 0
+        assert not path.exists()
+
+
+def test_a_busy_path_is_refused_and_a_dead_daemons_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with daemon("--unix", str(path)) as first:
+        log_line(first, "serve.ready")
+        second = run("serve", "--unix", str(path))
+        assert second.exit_code == 1
+        assert second.stderr == f"vgicd: {path} is held by a running daemon; stop that one or name another path.\n"
+        connected(path).close()
+        first.kill()
+        first.wait(PATIENCE)
+    assert path.exists()
+    with daemon("--unix", str(path)) as third:
+        log_line(third, "serve.ready")
+        connected(path).close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--tcp", "0.0.0.0:0"], 1, "is not a loopback address"),
+        (["--tcp", "nonsense"], 1, "is not HOST:PORT"),
+        (["--unix", "/nonexistent/s"], 1, "cannot be listened on: No such file or directory"),
+        (["--vcpus", "9"], 2, "domain.vcpus is 1 to 8, not 9"),
+        (["--vcpus", "many"], 2, "'many' is not a whole number"),
+        (["--spis", "0x400"], 2, "domain.spis is 0 to 960, not 1024"),
+        (["--variant", "zen"], 2, "'zen' is not one of"),
+        (["--xen-without", "D2"], 2, "only variant xen has defects"),
+        (["--gic-version", "3"], 2, "The domain cannot be created (errno -"),
+        (["--name", "a b"], 2, "the name 'a b' is not"),
+        (["--set", "limits.hello_second=1"], 2, "did you mean 'hello_seconds'?"),
+        (["--set", "limit.hello=1"], 2, "there is no section 'limit'"),
+        (["--set", "nonsense"], 2, "--set takes SECTION.KEY=VALUE"),
+        (["--set", "access.guest=['no-such-user-here']"], 2, "there is no user 'no-such-user-here'"),
+        (["--config", "/nonexistent"], 2, "/nonexistent cannot be read: No such file or directory"),
+        (["--frobnicate"], 2, "No such option"),
+    ],
+)
+def test_what_cannot_start_says_why_in_a_sentence(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
+    refused = run("serve", "--unix", str(tmp_path / "s"), *arguments)
+    assert (refused.exit_code, refused.stdout) == (code, "")
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_check_config_says_what_serve_would(tmp_path: Path) -> None:
+    file = tmp_path / "vgicd.toml"
+    file.write_text('name = "web"\n[domain]\nvariant = "xen"\nxen_without = ["D2"]\n[listen]\nunix = ["/nowhere/s"]\n')
+    good = run("check-config", str(file))
+    assert (good.exit_code, good.stdout, good.stderr) == (0, f"{file}: good\n", "")
+    file.write_text('[domain]\nxen_without = ["D99"]\nvariant = "xen"\n')
+    bad = run("check-config", str(file))
+    assert bad.exit_code == 2
+    assert "D99 is no defect of Xen's" in bad.stderr
+    file.write_text("[domain]\nvcpu = 3\n")
+    mistaken = run("check-config", str(file))
+    assert mistaken.stderr == f"vgicd: {file}: unknown key 'vcpu' in [domain]; did you mean 'vcpus'?\n"
+
+
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "vgicd.toml"
+    file.write_text(f'[domain]\nvcpus = 4\nlrs = 8\n[listen]\nunix = ["{tmp_path / "file"}"]\n')
+    path = tmp_path / "line"
+    arguments = ("--config", str(file), "--unix", str(path), "--vcpus", "2", "--set", "limits.waits=3")
+    with daemon(*arguments) as process:
+        ready = log_line(process, "serve.ready")
+        assert (ready["vcpus"], ready["lrs"], ready["addresses"]) == (2, 8, [f"unix:{path}"])
+
+
+def test_a_configuration_that_may_be_absent(tmp_path: Path) -> None:
+    file = tmp_path / "vgicd.toml"
+    for lrs in (4, 9):
+        with daemon("--config-if-exists", str(file), "--unix", str(tmp_path / "s")) as process:
+            assert log_line(process, "serve.ready")["lrs"] == lrs
+        file.write_text("[domain]\nlrs = 9\n")
+
+
+def test_without_an_address_the_name_is_the_address(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root's default is under /run, which a test leaves alone")
+    with daemon("--name", "web", env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}) as process:
+        assert log_line(process, "serve.ready")["addresses"] == [f"unix:{tmp_path}/vgicd/web.sock"]
+
+
+def test_logs_are_json_lines_of_events(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with daemon("--unix", str(path)) as process:
+        log_line(process, "serve.ready")
+        connected(path).close()
+        opened, closed = log_line(process, "conn.open"), log_line(process, "conn.close")
+        assert list(opened)[:4] == ["timestamp", "level", "priority", "event"]
+        assert (opened["uid"], opened["pid"], opened["transport"]) == (os.getuid(), os.getpid(), "unix")
+        assert (closed["session"], closed["reason"]) == (opened["session"], "peer closed")
+        process.terminate()
+        assert log_line(process, "serve.stopping")["reason"] == "SIGTERM"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_for_the_shell(shell: str) -> None:
+    script = run("completion", shell)
+    assert script.exit_code == 0
+    assert "_VGICD_COMPLETE" in script.stdout
+
+
+def test_a_daemon_that_is_killed_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """kill -9 and a new start, three times in a row: nothing has to be removed by hand."""
+    path = tmp_path / "s"
+    for _ in range(3):
+        with daemon("--unix", str(path)) as process:
+            log_line(process, "serve.ready")
+            began = time.monotonic()
+            process.kill()
+            process.wait(PATIENCE)
+            assert time.monotonic() - began < PATIENCE
