@@ -75,12 +75,8 @@ class WorldSwitch(Virqs):
         if vcpu.groups != gich.ctlr & 3:
             ap_list.touch_all()
         if everything or vcpu.dirty:
-            lrs, shadow = gich.lrs, vcpu.shadow
-            for index in range(vcpu.used_lrs):
-                word = lrs[index]
-                irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
-                if irq is None or irq.slot != index:
-                    continue  # folded already
+            shadow = vcpu.shadow
+            for index, word, irq in self.loaded(vcpu):
                 if everything or word != shadow[index] or irq.touched or (irq.hw and irq.is_level):
                     self.fold_lr(irq, word)
                     ap_list.touch(irq)
@@ -90,6 +86,15 @@ class WorldSwitch(Virqs):
         gich.hcr = 0
         gich.changed()
         vcpu.dirty = True
+
+    def loaded(self, vcpu: Vcpu) -> list[tuple[int, int, VgicIrq]]:
+        """(index, word, interrupt) of `vcpu`'s list registers that hold an interrupt's state."""
+        held = []
+        for index, word in enumerate(vcpu.gich.lrs[: vcpu.used_lrs]):
+            irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
+            if irq is not None and irq.slot == index and irq.vcpu is vcpu:
+                held.append((index, word, irq))
+        return held
 
     def folded(self, irq: VgicIrq, word: int) -> Folded:
         """What folding LR `word` makes of `irq`.  Pure; `fold_lr` does it and DEBUG reads show it."""
@@ -226,11 +231,9 @@ class WorldSwitch(Virqs):
 
     def _fold_displaced(self, vcpu: Vcpu, chosen: list[VgicIrq]) -> None:
         """Fold what is still in a list register and has lost it to others."""
-        lrs = vcpu.gich.lrs
-        for index in range(vcpu.used_lrs):
-            irq = self.lookup(vcpu, lrs[index] & lr.VIRTUAL_ID)
-            if irq is not None and irq.slot == index and irq not in chosen:
-                self.fold_lr(irq, lrs[index])
+        for _, word, irq in self.loaded(vcpu):
+            if irq not in chosen:
+                self.fold_lr(irq, word)
 
     def _load(self, vcpu: Vcpu, chosen: list[VgicIrq]) -> None:
         gich = vcpu.gich
@@ -384,11 +387,8 @@ class WorldSwitch(Virqs):
     def overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
         """What the interrupts that `vcpu` holds would be if it left the guest now.  Changes nothing."""
         shown: dict[VgicIrq, Folded] = {}
-        for index in range(vcpu.used_lrs):
-            word = vcpu.gich.lrs[index]
-            irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
-            if irq is not None and irq.slot == index:
-                shown[irq] = self.folded(irq, word)
+        for _, word, irq in self.loaded(vcpu):
+            shown[irq] = self.folded(irq, word)
         missed = vcpu.gich.hcr >> EOI_COUNT_SHIFT
         if missed:
             for irq in self.missed_deactivations(vcpu, missed):
