@@ -121,6 +121,12 @@ def test_tcp_beyond_loopback_needs_tls(address: str) -> None:
         listeners.open_tcp(address, tls=False)
 
 
+def test_with_tls_tcp_may_go_beyond_loopback() -> None:
+    (listener,) = listeners.open_tcp("0.0.0.0:0", tls=True)
+    assert listener.transport is Transport.TLS
+    listener.close()
+
+
 @pytest.mark.parametrize("address", ["localhost", ":5555", "localhost:", "localhost:99999", "localhost:-1", "h:٣"])
 def test_what_is_no_tcp_address_is_said_so(address: str) -> None:
     with pytest.raises(ListenError, match="is not HOST:PORT"):
