@@ -20,4 +20,4 @@ _COMMON: Final = {
 }
 BRIEF: Final = settings(max_examples=30, **_COMMON)
 QUICK: Final = settings(max_examples=100, **_COMMON)
-THOROUGH: Final = settings(max_examples=1_000, **_COMMON)
+THOROUGH: Final = settings(max_examples=400, **_COMMON)

@@ -71,12 +71,21 @@ def check_structure(domain: Domain) -> None:
 def check_software_list_registers(domain: Domain) -> None:
     """`correct`: what it puts into list registers is legal and true, as long as nobody else writes them."""
     for vcpu in domain.vgic.vcpus:
+        if vcpu.gich.hcr >> 27:  # EOICount
+            loaded = {word & 0x3FF for word in vcpu.gich.lrs[: vcpu.used_lrs]}
+            waiting = [irq for irq in vcpu.ap_list.irqs if irq.active and irq.intid not in loaded]
+            assert not waiting, f"{vcpu} has ended interrupts that are in no list register: {waiting}"
         for index, word in enumerate(vcpu.gich.lrs):
             if not word & STATE:
                 continue
             irq = domain.vgic.lookup(vcpu, word & 0x3FF)
             assert irq is not None
             where = f"LR{index} of {vcpu} = {word:#010x} for {irq}"
+            assert word >> 20 & 0xF8 == irq.priority, f"a stale priority: {where}"
+            assert word >> 30 & 1 == irq.group, f"a stale group: {where}"
+            if word & STATE == PENDING:
+                assert irq.enabled, f"a disabled interrupt is pending: {where}"
+                assert domain.vgic.enabled, f"pending while the distributor is disabled: {where}"
             if word & HW:
                 assert word & STATE != STATE, f"pending and active with HW=1: {where}"
                 assert irq.hw, where
@@ -122,16 +131,16 @@ def destination(domain: Domain, irq: VgicIrq, vcpu: Vcpu) -> int:
 
 
 class Signal(NamedTuple):
-    """What `vcpu`'s CPU interface must do now: its two lines, and the INTIDs that IAR may answer."""
+    """What `vcpu`'s CPU interface must do now: its two lines (-1: either), and what IAR and HPPIR may answer."""
 
     outputs: int
     iar: frozenset[int]
+    hppir: frozenset[int]
 
 
 def brute_force_signal(domain: Domain, vcpu: Vcpu) -> Signal:
     """Priority, groups, masking and preemption from nothing but the interrupts' state (IHI 0048B 2.3, 3.3)."""
     gich = vcpu.gich
-    quiet = Signal(0, frozenset({SPURIOUS}))
     if not domain.vgic.enabled or not vcpu.powered:
         waiting = []
     else:
@@ -145,12 +154,13 @@ def brute_force_signal(domain: Domain, vcpu: Vcpu) -> Signal:
             and gich.ctlr >> item.irq.group & 1
         ]
     if not waiting:
-        return quiet
+        return Signal(0, frozenset({SPURIOUS}), frozenset({SPURIOUS}))
     best = min(irq.priority for irq in waiting)
     ties = [irq for irq in waiting if irq.priority == best]
     running = ((gich.apr & -gich.apr).bit_length() - 1) * 8 if gich.apr else IDLE
-    outputs, answers = set(), set()
+    outputs, answers, highest = set(), set(), set()
     for irq in ties:
+        highest.add(OTHER_GROUP if irq.group and not gich.ctlr & 4 else irq.intid)
         common = irq.group == 0 or bool(gich.ctlr & 0x10)
         group_priority = best & (0xFF << (gich.bpr + 1) if common else 0xFF << gich.abpr) & 0xFF
         if best >= gich.pmr or group_priority >= running:
@@ -160,7 +170,7 @@ def brute_force_signal(domain: Domain, vcpu: Vcpu) -> Signal:
         outputs.add(2 if gich.ctlr & 8 and not irq.group else 1)
         answers.add(OTHER_GROUP if irq.group and not gich.ctlr & 4 else irq.intid)
     # Ties between groups may be broken either way; which way shows in the output, so both must be allowed there.
-    return Signal(min(outputs) if len(outputs) == 1 else -1, frozenset(answers))
+    return Signal(min(outputs) if len(outputs) == 1 else -1, frozenset(answers), frozenset(highest))
 
 
 def check_signals(domain: Domain) -> None:
@@ -175,6 +185,7 @@ def check_signals(domain: Domain) -> None:
         iar = domain.apply(op.Read(vcpu.id, op.Space.GICC, 0xC, 4, op.Plane.DEBUG)).value
         assert iar & 0x3FF in wanted.iar, f"IAR of {vcpu} would answer {iar:#x}, should be among {wanted.iar}"
         hppir = domain.apply(op.Read(vcpu.id, op.Space.GICC, 0x18, 4, op.Plane.DEBUG)).value
+        assert hppir & 0x3FF in wanted.hppir, f"HPPIR of {vcpu} answers {hppir:#x}, should be among {wanted.hppir}"
         assert iar & 0x3FF >= 1020 or hppir == iar, f"HPPIR of {vcpu} answers {hppir:#x} before IAR {iar:#x}"
 
 

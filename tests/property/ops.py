@@ -8,7 +8,7 @@ it acknowledged, mostly in reverse order, and leaves vCPUs that it entered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -93,55 +93,63 @@ class Script:
     """A plausible guest, hypervisor and board for a domain of `config`.
 
     `modes`: whether MODE may switch between automatic and explicit.  `restores`: whether the RESTORE plane is used.
+    `noise`: whether there are reads, queries and nonsense, too.
     """
 
-    def __init__(self, config: DomainConfig, *, modes: bool = True, restores: bool = False) -> None:
+    def __init__(self, config: DomainConfig, *, modes: bool = True, restores: bool = False, noise: bool = True) -> None:
         self.config = config
         self.nr_irqs = 32 + (config.spis + 31) // 32 * 32
         self.explicit = config.profile == "trace"
         self.inside: set[int] = set()
         self.acked: list[list[int]] = [[] for _ in range(config.vcpus)]
+        self.dropped: list[list[int]] = [[] for _ in range(config.vcpus)]  # EOIR was written, DIR perhaps not yet
         self.now = 0
         self.restores = restores
         # Few interrupts of each kind, so that they meet one another; now and then another, and the last that exists.
-        self.focus = [0, 16, 32, 33] if config.spis else [0, 1, 16, 27]
+        self.focus = [0, 16, 32, 33, 34] if config.spis else [0, 1, 16, 27]
+        self.recent = list(self.focus[:2])  # what the last operations were about: more of it
         self.intids = [*range(3), 16, 17, 18, 27, 30, 31, *range(32, 38), self.nr_irqs - 1]
         self.shared = [intid for intid in self.intids if 32 <= intid < self.nr_irqs]
         self.choices: list[tuple[int, Callable[[Random], Operation]]] = [
             (22, self._acknowledge),
             (18, self._end),
             (10, self._interface),
-            (18, self._line),
-            (10, self._enable),
-            (8, self._pending),
+            (24, self._line),
+            (8, self._enable),
+            (10, self._pending),
             (5, self._active),
             (8, self._priority),
-            (7, self._target),
+            (10, self._target),
             (3, self._config),
             (10, self._sgi),
             (3, self._control),
-            (8, self._read),
-            (5, self._wild),
+            (8 * noise, self._read),
+            (4 * noise, self._wild),
             (5, self._device),
             (6, self._hardware),
-            (5, self._look),
-            (2, self._rare),
+            (4 * noise, self._look),
+            (2 * noise, self._rare),
             (14, self._switch),
             (2 if modes else 0, self._mode),
         ]
         self.weights = list(accumulate(weight for weight, _ in self.choices))
 
-    def opening(self) -> list[Operation]:
-        """Bring the interrupt controller up as a guest does, with a choice of priorities and targets."""
+    def opening(self, gene: int = 0) -> list[Operation]:
+        """Bring the interrupt controller up as a guest does; `gene` chooses EOImode, groups and priorities."""
+        random = Random(gene)
+        ctlr = random.choice((1, 1, 0x201, 0x201, 3, 0x207))
+        shift = random.choice((0, 0, 1, 8))
+        vcpus = range(self.config.vcpus)
+        first_spis = range(2 if self.config.spis else 0)
         return [
             op.Write(0, GICD, 0x000, 4, 1),
-            *(op.Write(v, GICC, 0x000, 4, 1) for v in range(self.config.vcpus)),
-            *(op.Write(v, GICC, 0x004, 4, 0xF8) for v in range(self.config.vcpus)),
-            *(op.Write(v, GICD, 0x100, 4, WORD) for v in range(self.config.vcpus)),
+            *(op.Write(v, GICC, 0x000, 4, ctlr) for v in vcpus),
+            *(op.Write(v, GICC, 0x004, 4, 0xF8) for v in vcpus),
+            *(op.Write(v, GICD, 0x100, 4, WORD) for v in vcpus),
             op.Write(0, GICD, 0xC08, 4, 0xAAAA00AA),
-            *(op.Write(0, GICD, 0x420 + 4 * n, 4, 0xA0805030 >> n) for n in range(2 if self.config.spis else 0)),
-            *(op.Write(0, GICD, 0x820 + 4 * n, 4, 0x02010101) for n in range(2 if self.config.spis else 0)),
-            *([op.Write(0, GICD, 0x104, 4, 0xFF)] if self.config.spis else []),
+            *(op.Write(0, GICD, 0x420 + 4 * n, 4, 0xA0805030 >> n >> shift) for n in first_spis),
+            *(op.Write(0, GICD, 0x820 + 4 * n, 4, 0x02010101) for n in first_spis),
+            *(op.Write(0, GICD, 0x104, 4, 0xFF) for _ in first_spis[:1]),
         ]
 
     def next(self, gene: int) -> Operation:
@@ -168,11 +176,12 @@ class Script:
             case op.Time(now=now):
                 self.now = now
 
-    def play(self, domain: Domain, run: list[int] | Iterator[int]) -> Iterator[tuple[Operation, op.Result | Refusal]]:
-        """Apply the opening and then the run to `domain`, operation by operation."""
-        for operation in self.opening():
+    def play(self, domain: Domain, run: Iterable[int]) -> Iterator[tuple[Operation, op.Result | Refusal]]:
+        """Apply the opening that the first gene chooses and then the run to `domain`, operation by operation."""
+        remaining = iter(run)
+        for operation in self.opening(next(remaining, 0)):
             yield operation, answer(domain, operation)
-        for gene in run:
+        for gene in remaining:
             operation = self.next(gene)
             result = answer(domain, operation)
             self.saw(operation, result)
@@ -198,15 +207,27 @@ class Script:
 
     def _intid(self, random: Random) -> int:
         where = random.random()
-        if where < 0.6:
-            return random.choice(self.focus)
-        return random.choice(self.intids) if where < 0.97 else random.randrange(1024)
+        if where < 0.45:
+            return random.choice(self.recent)
+        if where < 0.85:
+            intid = random.choice(self.focus)
+        else:
+            intid = random.choice(self.intids) if where < 0.98 else random.randrange(1024)
+        self.recent = [*self.recent[1:], intid]
+        return intid
+
+    def _spi(self, random: Random) -> int:
+        """As `_intid`, an SPI; INTID 5 in a domain without SPIs."""
+        return next(
+            (intid for intid in (self._intid(random) for _ in range(4)) if intid >= 32), 32 if self.shared else 5
+        )
 
     def _bits(self, random: Random, word: int) -> int:
         """Interesting bits of one of the 1-bit-per-interrupt registers."""
         if random.random() < 0.1:
             return random.choice((0, WORD, random.getrandbits(32)))
-        known = self.focus if random.random() < 0.6 else self.intids
+        where = random.random()
+        known = self.recent if where < 0.4 else self.focus if where < 0.8 else self.intids
         mine = [intid % 32 for intid in known if intid // 32 == word] or [0]
         return sum(1 << bit for bit in set(random.choices(mine, k=random.randrange(1, 3))))
 
@@ -222,17 +243,19 @@ class Script:
 
     def _end(self, random: Random) -> Operation:
         vcpu = self._runner(random)
-        offset = random.choices((0x10, 0x1000, 0x24), (12, 5, 1))[0]
-        stack = self.acked[vcpu]
+        offset = random.choices((0x10, 0x1000, 0x24), (12, 6, 1))[0]
+        stack = self.dropped[vcpu] if offset == 0x1000 else self.acked[vcpu]
         where = random.random()
-        if stack and where < 0.75:
-            value = stack.pop() if offset != 0x1000 or where < 0.4 else stack[-1]
-        elif stack and where < 0.85:
+        if stack and where < 0.8:
+            value = stack.pop()
+        elif stack and where < 0.9:
             value = stack.pop(random.randrange(len(stack)))
-        elif any(self.acked) and where < 0.92:  # deactivated by another than who acknowledged
-            value = random.choice([intid for stack in self.acked for intid in stack])
+        elif where < 0.95 and (others := [intid for stack in (*self.acked, *self.dropped) for intid in stack]):
+            value = random.choice(others)  # deactivated by another than who acknowledged, or twice
         else:
             value = self._intid(random) | random.choice((0, 0, random.randrange(8) << 10))
+        if offset != 0x1000:
+            self.dropped[vcpu] = [*self.dropped[vcpu][-3:], value]
         return op.Write(vcpu, GICC, offset, 4, value)
 
     def _interface(self, random: Random) -> Operation:
@@ -271,9 +294,9 @@ class Script:
         return op.Write(self._trapped(random), GICD, 0x400 + intid, 1, value)
 
     def _target(self, random: Random) -> Operation:
-        intid = random.choice(self.shared[: random.choice((2, 9))]) if self.shared else 5
+        intid = self._spi(random) % self.nr_irqs
         value = random.choice((0, 1, 1, 2, 2, 3, 6, 0x80, 0xFF))
-        if random.random() < 0.2:
+        if random.random() < 0.1:
             return op.Write(self._trapped(random), GICD, 0x800 + (intid & ~3), 4, random.getrandbits(32))
         return op.Write(self._trapped(random), GICD, 0x800 + intid, 1, value)
 
@@ -327,8 +350,10 @@ class Script:
 
     def _line(self, random: Random) -> Operation:
         intid = self._intid(random)
+        if intid < 16:
+            return self._sgi(random)
         owner = self._vcpu(random) if intid < 32 else op.NO_VCPU
-        return op.Line(intid, random.choice((1, 1, 0)), owner, pulse=random.random() < 0.2)
+        return op.Line(intid, random.choice((1, 1, 1, 0)), owner, pulse=random.random() < 0.2)
 
     def _device(self, random: Random) -> Operation:
         """The domain's own devices: timer, event channel, UART."""
