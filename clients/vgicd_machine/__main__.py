@@ -16,6 +16,7 @@ import click
 from vgicd_client import private_daemon
 from vgicd_machine.errors import MachineError
 from vgicd_machine.gic_port import GicPort
+from vgicd_machine.keyboard import Keyboard
 from vgicd_machine.options import failing, geometry, write_now
 
 
@@ -47,6 +48,7 @@ class Number(click.ParamType[int]):
     default=0,
     help="Seconds that others have to raise a line when nothing else can wake the guest.",
 )
+@click.option("--input", "typed", is_flag=True, help="Standard input is what is typed into the UART.")
 @failing
 def main(
     image: Path,
@@ -60,6 +62,7 @@ def main(
     load_address: int | None,
     timeout: float | None,
     patience: float,
+    typed: bool,
 ) -> None:
     """Run IMAGE, an AArch64 ELF or flat binary, with its console on standard output.
 
@@ -95,6 +98,7 @@ def main(
             address=load_address,
             seconds=timeout,
             patience=patience,
+            keyboard=Keyboard(sys.stdin.fileno()) if typed else None,
         )
     sys.exit(outcome.status)
 

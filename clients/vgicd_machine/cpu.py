@@ -299,6 +299,8 @@ class Cpu:
                 self._done = True
                 answer = self._hypercall(self.index, function & 0xFFFF_FFFF, (one, two, three))
                 core.write(engine.X0, answer & (1 << 64) - 1)
+            case engine.UNDEFINED if trap.target == 2:
+                self._synchronous(core, arm64.ESR_IL)  # DC ZVA; the guest knows nothing of EL2: an unknown reason
             case engine.UNDEFINED | engine.SUPERVISOR_CALL | engine.BREAKPOINT:
                 self._synchronous(core, trap.syndrome)
             case engine.PREFETCH_ABORT | engine.DATA_ABORT:

@@ -48,6 +48,7 @@ MONITOR_CALL: Final = 13
 _PROBE: Final = struct.pack("<2I", 0xD4024681, 0x14000000)  # svc #0x1234; b .
 _PROBE_SYNDROME: Final = 0x56001234
 _PROBE_ADDRESS: Final = 0x1000
+_EXCEPTION: Final = struct.Struct("<IIQI")  # syndrome, AArch32's FSR, faulting address, target exception level
 
 _syndrome_offset: int | None = None
 
@@ -58,6 +59,7 @@ class Trap(NamedTuple):
     number: int
     syndrome: int
     address: int
+    target: int  # the exception level that it is for: 2 where the hypervisor's configuration traps
 
 
 class Hole(NamedTuple):
@@ -252,8 +254,8 @@ class Engine:
     def _trapped(self, core: Any, number: int, _data: object) -> None:
         core.context_update(self._context)
         at = ctypes.cast(self._context.context, ctypes.c_void_p).value or 0
-        syndrome, _, address = struct.unpack("<IIQ", ctypes.string_at(at + self._offset, 16))
-        self.trap = Trap(number, syndrome, address)
+        syndrome, _, address, target = _EXCEPTION.unpack(ctypes.string_at(at + self._offset, _EXCEPTION.size))
+        self.trap = Trap(number, syndrome, address, target)
         core.emu_stop()
 
     def _unmapped(self, _core: Any, access: int, address: int, _size: int, _value: int, _data: object) -> bool:

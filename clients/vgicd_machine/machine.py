@@ -15,6 +15,7 @@ from vgicd_machine.bus import Bus
 from vgicd_machine.cpu import Cpu
 from vgicd_machine.errors import Deadlock, MachineError, TimeLimit
 from vgicd_machine.gic_port import GicPort
+from vgicd_machine.keyboard import Keyboard
 from vgicd_machine.memory import Ram
 from vgicd_machine.pl011 import Pl011
 from vgicd_machine.timers import Timers
@@ -31,7 +32,8 @@ class Machine:
     """`cpus` (1..8) CPUs on `port`; `transmit(byte)` gets what the guest writes to the UART.
 
     Load an image into `ram`, then `run` from its entry.  When every CPU waits and no timer runs, `patience` is how many
-    seconds somebody else who drives lines of the same interrupt controller has to raise one.
+    seconds somebody else who drives lines of the same interrupt controller has to raise one.  What `keyboard` has to
+    say reaches the UART as fast as the guest reads it.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Machine:
         cpus: int = 1,
         ram_size: int = RAM_SIZE,
         patience: float = 0,
+        keyboard: Keyboard | None = None,
     ) -> None:
         if not 1 <= cpus <= MAX_CPUS:
             raise MachineError(f"{cpus} CPUs: a GICv2 has 1 to {MAX_CPUS}")
@@ -52,6 +55,7 @@ class Machine:
         """Virtual time in ticks of `timers.FREQUENCY`."""
         self._timers = Timers(cpus, port.line)
         self._patience = patience
+        self._keyboard = keyboard
         self._ended = False
         self.reset_requested = False
         bus = Bus(port, self.uart)
@@ -70,6 +74,8 @@ class Machine:
         while not self._ended:
             if not self._round():
                 self._idle()
+            if self._keyboard is not None:
+                self.uart.receive(self._keyboard.take(self.uart.room))
             wall = time.monotonic()
             if wall >= look:
                 look = wall + _CHECK_INTERVAL
@@ -94,6 +100,9 @@ class Machine:
     def _idle(self) -> None:
         due = self._timers.due
         if due is None:
+            if self._keyboard is not None and not self._keyboard.ended:
+                self.uart.receive(self._keyboard.take(self.uart.room, _CHECK_INTERVAL))
+                return
             if self._patience and self.port.wait(self._patience):
                 return
             states = ", ".join(f"CPU {cpu.index} {'waits' if cpu.on else 'is off'}" for cpu in self.cpus)

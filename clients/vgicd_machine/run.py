@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from vgicd_machine.console import Console, Verdict
 from vgicd_machine.gic_port import GicPort
+from vgicd_machine.keyboard import Keyboard
 from vgicd_machine.loader import load
 from vgicd_machine.machine import RAM_SIZE, Machine
 
@@ -31,13 +32,14 @@ def run_image(
     address: int | None = None,
     seconds: float | None = None,
     patience: float = 0,
+    keyboard: Keyboard | None = None,
 ) -> Outcome:
     """Run `image` on a machine with `port` until it switches the system off; its console lines go to `write`.
 
     Raises as `load` and `Machine.run` do; what the console has got by then has been written.
     """
     console = Console(write)
-    machine = Machine(port, console.transmit, cpus=cpus, ram_size=ram_size, patience=patience)
+    machine = Machine(port, console.transmit, cpus=cpus, ram_size=ram_size, patience=patience, keyboard=keyboard)
     entry = load(image, machine.ram, address)
     try:
         machine.run(entry, seconds=seconds)

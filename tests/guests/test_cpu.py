@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from tests.guests.fakes import GICD, RESULTS, FakeGic, run
+from tests.guests.fakes import GICD, RESULTS, FakeGic, run, words
 from vgicd_machine.errors import Deadlock, GuestFault, TimeLimit
+from vgicd_machine.keyboard import Keyboard
+from vgicd_machine.machine import Machine
 from vgicd_machine.memory import BASE
 
 EL1H_SYNC, EL1H_IRQ, EL1H_FIQ, EL0_SYNC = 0x200, 0x280, 0x300, 0x400
@@ -223,15 +227,13 @@ def test_supervisor_call_from_el0_banks_the_stack_pointer() -> None:
     assert (spsr, esr, sp_el0, sp_el1) == (0, 0x5600_0123, GICD, RESULTS)
 
 
-def test_undefined_instruction_reports_itself() -> None:
-    main = """
-    00000000    .inst   0x00000000
-    """
+@pytest.mark.parametrize("instruction", ["00000000    .inst   0x00000000", "d50b7434    dc      zva, x20"])
+def test_undefined_or_prohibited_instruction_reports_itself(instruction: str) -> None:
     handler = """
     d5385206    mrs     x6, esr_el1
     f9000e86    str     x6, [x20, #24]
     """
-    _, results = run(FakeGic(), START + main, vectors={EL1H_SYNC: handler + REPORT + OFF})
+    _, results = run(FakeGic(), START + instruction, vectors={EL1H_SYNC: handler + REPORT + OFF})
     assert (results[1], results[3]) == (BASE + 3 * 4, 0x0200_0000)
 
 
@@ -371,3 +373,93 @@ def test_a_failing_port_ends_the_run_with_its_own_error() -> None:
     """
     with pytest.raises(ValueError, match="broken"):
         run(Broken(), START + main)
+
+
+# One-gibibyte blocks: devices at 0, RAM at 0x40000000, nothing from 0x80000000 on.
+MMU_ON = """
+    91400681    add     x1, x20, #0x1000            // the table
+    d28080a2    mov     x2, #0x405                  // block, attribute 1, accessed
+    d2a80003    mov     x3, #0x40000000
+    b2400063    orr     x3, x3, #0x1
+    b2760063    orr     x3, x3, #0x400              // block, attribute 0, accessed
+    a9000c22    stp     x2, x3, [x1]
+    d5182001    msr     ttbr0_el1, x1
+    d2801fe2    mov     x2, #0xff                   // 0 write-back memory, 1 device
+    d518a202    msr     mair_el1, x2
+    d2800402    mov     x2, #0x20                   // 32-bit addresses
+    b2690042    orr     x2, x2, #0x800000           // none through TTBR1
+    d5182042    msr     tcr_el1, x2
+    d5033fdf    isb
+    d5381002    mrs     x2, sctlr_el1
+    b2400042    orr     x2, x2, #1
+    d5181002    msr     sctlr_el1, x2
+    d5033fdf    isb
+"""
+
+
+def test_interrupts_are_as_exact_with_the_mmu_on() -> None:
+    gic = FakeGic()
+    gic.sets_outputs = {0x10: 0b01}
+    main = """
+    b90012a5    str     w5, [x21, #0x10]
+    910004a5    add     x5, x5, #1
+    d50342ff    msr     daifclr, #2
+    910004a5    add     x5, x5, #1
+    17ffffff    b       .-4
+    """
+    _, (count, elr, *_) = run(gic, START + MMU_ON + main, vectors={EL1H_IRQ: REPORT + OFF})
+    assert (count, elr) == (1, BASE + (3 + 17 + 3) * 4)
+    assert gic.log == [("write", 0, 0x10, 4, 0)]
+
+
+@pytest.mark.parametrize(
+    ("address", "syndrome", "far"),
+    [
+        ("d2b00004    mov     x4, #0x80000000", 0x9600_0005, 0x8000_0000),  # translation fault, level 1
+        ("d2a40004    mov     x4, #0x20000000", 0x9600_0410, 0),  # external abort, FAR not valid
+    ],
+)
+def test_aborts_with_the_mmu_on(address: str, syndrome: int, far: int) -> None:
+    load = """
+    b9400084    ldr     w4, [x4]
+    """
+    _, results = run(FakeGic(), START + MMU_ON + address + load, vectors={EL1H_SYNC: ABORT_REPORT + REPORT + OFF})
+    _, elr, _, esr, reported, *_ = results
+    assert (elr, esr, reported) == (BASE + 21 * 4, syndrome, far)
+
+
+ECHO = """
+    d2a12015    mov     x21, #0x9000000             // UART
+    b9401aa1    ldr     w1, [x21, #0x18]            // FR
+    3727ffe1    tbnz    w1, #4, .-4                 // RXFE
+    b94002a1    ldr     w1, [x21]
+    b90002a1    str     w1, [x21]
+    7100283f    cmp     w1, #10
+    54ffff61    b.ne    .-20
+"""
+
+
+def test_what_is_typed_is_echoed() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"hello, uart\n")
+        echoed = bytearray()
+        machine = Machine(FakeGic(), echoed.append, ram_size=1 << 20, keyboard=Keyboard(reader))
+        machine.ram.write(BASE, words(ECHO + OFF))
+        machine.run(BASE, seconds=10)
+        assert echoed == b"hello, uart\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_waiting_for_the_keyboard_is_no_deadlock_until_it_ends() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.close(writer)
+        machine = Machine(FakeGic(), lambda _byte: None, ram_size=1 << 20, keyboard=Keyboard(reader))
+        machine.ram.write(BASE, words("d503207f    wfi"))
+        with pytest.raises(Deadlock):
+            machine.run(BASE, seconds=10)
+    finally:
+        os.close(reader)
