@@ -2,7 +2,7 @@
 
 Debian's QEMU has no qtest accelerator: the machine runs under TCG and is stopped before its first instruction, and
 register accesses over qtest are then possible on a machine with one CPU only (with more, QEMU has no current CPU and
-crashes).  The child is killed by its own pid, whatever happens.
+crashes).  The child is killed by its own pid, whatever happens, and dies with this process if that is killed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PROGRAM: Final = "qemu-system-aarch64"
+DIE_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL")  # replaces itself by QEMU: the pid is QEMU's
 START_TIMEOUT: Final = 20.0
 UNATTACHED: Final = "/machine/unattached"
 
@@ -48,6 +49,7 @@ def require_tool(program: str, package: str) -> None:
 
 def require_qemu() -> None:
     require_tool(PROGRAM, "qemu-system-arm")
+    require_tool(DIE_WITH_PARENT[0], "util-linux")
 
 
 class Qemu:
@@ -64,7 +66,7 @@ class Qemu:
             qtest, qmp = (self._listen(directory / name) for name in ("qtest", "qmp"))
             self.process = subprocess.Popen(
                 [
-                    *(PROGRAM, "-no-user-config", "-nodefaults", "-display", "none", "-S"),
+                    *(*DIE_WITH_PARENT, PROGRAM, "-no-user-config", "-nodefaults", "-display", "none", "-S"),
                     *("-machine", f"virt,gic-version=2{',' * bool(options)}{options}"),
                     *("-accel", "tcg,thread=single", "-cpu", "cortex-a57", "-smp", str(cpus)),
                     *("-global", "arm_gic.num-priority-bits=5"),

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.differential import qemu
 from tests.differential.qemu import Qemu, require_qemu
 from tests.differential.qtest import Qtest, QtestError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -63,6 +70,24 @@ def test_a_machine_that_does_not_start_is_an_error_and_leaves_no_child(monkeypat
     monkeypatch.setattr(qemu, "START_TIMEOUT", 1.0)
     with pytest.raises(QtestError, match="did not start"):
         Qemu(options="no-such-option=1")
+
+
+def test_qemu_does_not_outlive_a_killed_parent() -> None:
+    """A mailbox guest that nobody waits for would spin for ever."""
+    require_qemu()
+    script = (
+        "import sys; from tests.differential.qemu import Qemu\n"
+        "with Qemu() as machine: print(machine.process.pid, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    try:
+        assert select.select([child], [], [], 5.0)[0], "QEMU still runs"
+    finally:
+        os.close(child)
 
 
 @pytest.mark.parametrize(("environment", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
