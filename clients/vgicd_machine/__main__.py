@@ -100,6 +100,8 @@ def main(
             patience=patience,
             keyboard=Keyboard(sys.stdin.fileno()) if typed else None,
         )
+    if outcome.reset:
+        click.echo("vgicd_machine: the guest asked for a reset, which ends the run", err=True)
     sys.exit(outcome.status)
 
 

@@ -11,23 +11,23 @@ class Bus:
     """Routes an access by its address; `outputs` are the interrupt inputs of all CPUs after it."""
 
     def __init__(self, port: GicPort, uart: Pl011) -> None:
-        self.port = port
+        self._port = port
         self._uart = uart
         self.windows = (*port.windows, Window("UART", pl011.BASE, pl011.SIZE))
 
     @property
     def outputs(self) -> int:
-        return self.port.outputs
+        return self._port.outputs
 
     def read(self, cpu: int, address: int, size: int) -> int:
         """`size` is 1, 2 or 4. Raises `BusAbort`, or `GicLost` when nobody answers."""
         if pl011.BASE <= address < pl011.BASE + pl011.SIZE:
             return self._uart.read(address - pl011.BASE, size)
-        return self.port.read(cpu, address, size)
+        return self._port.read(cpu, address, size)
 
     def write(self, cpu: int, address: int, size: int, value: int) -> None:
         """As `read`."""
         if pl011.BASE <= address < pl011.BASE + pl011.SIZE:
             self._uart.write(address - pl011.BASE, size, value)
         else:
-            self.port.write(cpu, address, size, value)
+            self._port.write(cpu, address, size, value)

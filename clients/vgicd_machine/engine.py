@@ -45,6 +45,7 @@ BREAKPOINT: Final = 7
 HYPERVISOR_CALL: Final = 11
 MONITOR_CALL: Final = 13
 
+_CODE_BUFFER: Final = 64 << 20  # bytes of translated code; the engine's own choice reserves a gibibyte for each core
 _PROBE: Final = struct.pack("<2I", 0xD4024681, 0x14000000)  # svc #0x1234; b .
 _PROBE_SYNDROME: Final = 0x56001234
 _PROBE_ADDRESS: Final = 0x1000
@@ -103,6 +104,7 @@ class Engine:
     def __init__(self) -> None:
         self._core: Any = _unicorn.Uc(unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM)
         self._core.ctl_set_cpu_model(arm64_const.UC_CPU_ARM64_A57)
+        self._core.ctl_set_tcg_buffer_size(_CODE_BUFFER)
         self._core.ctl_exits_enabled(True)  # else the address 0 in `run` would be taken for an exit
         self._handle = self._core._uch
         self._word = ctypes.c_uint64()

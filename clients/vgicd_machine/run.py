@@ -14,12 +14,16 @@ from vgicd_machine.machine import RAM_SIZE, Machine
 
 
 class Outcome(NamedTuple):
-    """How the guest ended: `status` is its own (0 if it named none), `ticks` the virtual time it took."""
+    """How the guest ended: `status` is its own (0 if it named none), `ticks` the virtual time it took.
+
+    `reset` is True when it asked for a reset, which ends a run like power off.
+    """
 
     status: int
     verdicts: tuple[Verdict, ...]
     ticks: int
     late_stops: int
+    reset: bool
 
 
 def run_image(
@@ -46,4 +50,4 @@ def run_image(
     finally:
         console.flush()
     late = sum(cpu.late_stops for cpu in machine.cpus)
-    return Outcome(console.status or 0, tuple(console.verdicts), machine.now, late)
+    return Outcome(console.status or 0, tuple(console.verdicts), machine.now, late, machine.reset_requested)
