@@ -9,6 +9,7 @@ from collections import Counter
 import click
 
 from tests.differential.compare import Mismatch
+from tests.differential.divergences import TABLE
 from tests.differential.runs import CASES, STEPS, compare
 
 
@@ -16,8 +17,15 @@ from tests.differential.runs import CASES, STEPS, compare
 @click.option("--case", type=click.Choice(sorted(CASES)), default="a", show_default=True, help=f"{CASES}")
 @click.option("--seed", default=0, show_default=True, help="Of the first run; the next run has the next one.")
 @click.option("--count", type=int, help=f"Operations to compare; default: one run of {STEPS}.")
-def main(case: str, seed: int, count: int | None) -> None:
+@click.option("--table", is_flag=True, help="Print the allowed divergences instead.")
+def main(case: str, seed: int, count: int | None, table: bool) -> None:
     """Compare vgicd with Debian's QEMU, operation by operation; exit status 1 at the first difference."""
+    if table:
+        for entry in TABLE:
+            click.echo(f"{entry.name} (cases {', '.join(entry.cases)}; {entry.action.value})")
+            for title in ("register", "clause", "right", "why"):
+                click.echo(f"    {title}: {getattr(entry, title)}")
+        return
     applied: Counter[str] = Counter()
     steps: Counter[str] = Counter()
     started = time.monotonic()
