@@ -144,6 +144,15 @@ HOT_CODEC: Final = Codec(HOT)
 REPLY_HEAD_CODEC: Final = Codec(REPLY_HEAD)
 HOT_REPLY_CODEC: Final = Codec(HOT_REPLY)
 
+# The same bytes in six integers: for a server that recognises requests it has served before.
+HOT_WIDE: Final = HOT_CODEC.merged(
+    ("length",), ("version", "opcode", "status"), ("request_id",), ("vcpu", "size", "space"), ("address",), ("value",)
+)
+HOT_REPLY_WIDE: Final = HOT_REPLY_CODEC.merged(
+    ("length",), ("version", "opcode", "status"), ("request_id",), ("outputs", "flags"), ("order",), ("value",)
+)
+WIDE_REPLY_BIT: Final = REPLY_BIT << 8  # in the merged version, opcode and status
+
 if (HEAD_CODEC.size, REPLY_HEAD_CODEC.size, HOT_CODEC.size, HOT_REPLY_CODEC.size) != (
     HEAD_SIZE,
     REPLY_HEAD_SIZE,

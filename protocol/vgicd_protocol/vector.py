@@ -68,6 +68,8 @@ REPLY: Final = Struct(
 
 ENTRY_CODEC: Final = Codec(ENTRY)
 RESULT_CODEC: Final = Codec(RESULT)
+ENTRY_WIDE: Final = ENTRY_CODEC.merged(("value",), ("offset",), ("vcpu", "operation", "space"))
+RESULT_WIDE: Final = RESULT_CODEC.merged(("value",), ("status", "outputs"), ("reserved",))
 ENTRIES_OFFSET: Final = 16  # of the first entry in a VECTOR request
 RESULTS_OFFSET: Final = 32  # of the first result in its reply
 

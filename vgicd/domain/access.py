@@ -217,9 +217,9 @@ class RegisterAccess:
         if plane == _RESTORE:
             self._restore(vcpu, space, address, size, value)
         elif space == _GICD:
-            self._write_gicd(vcpu, address, size, value)
+            self.write_gicd(vcpu, address, size, value)
         elif space == _GICC:
-            self._write_gicc(vcpu, address, size, value)
+            self.write_gicc(vcpu, address, size, value)
         elif space == _DEVICE:
             self._write_device(vcpu, address, size, value)
         else:
@@ -227,7 +227,8 @@ class RegisterAccess:
                 Code.BAD_VALUE, "plane", "no guest reaches GICH: write it with the GICH operation in explicit mode"
             )
 
-    def _write_gicd(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
+    def write_gicd(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
+        """A guest's write of `value`, cut to `size` bytes, at distributor `offset`."""
         self._require_gicd(vcpu)
         vgic = self.vgic
         row = self.frame.gate(offset, size, self.nr_irqs)
@@ -243,7 +244,8 @@ class RegisterAccess:
         else:
             row.write(vgic, vcpu, value)
 
-    def _write_gicc(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
+    def write_gicc(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
+        """A guest's write of `value`, cut to `size` bytes, at CPU interface `offset`."""
         if not vcpu.inside:
             raise self._not_inside(vcpu)
         row = GICC.gate(offset, size)

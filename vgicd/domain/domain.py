@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from vgicd.domain import image as state_image
@@ -20,6 +21,7 @@ from vgicd.domain.devices.bundle import Devices
 from vgicd.domain.errors import Code, CreationError, RequestError
 from vgicd.domain.events import Event, EventKind
 from vgicd.domain.invariants import check
+from vgicd.domain.prepared import LIMIT, Prepared, prepare
 from vgicd.domain.queries import Queries
 from vgicd.domain.steps import Steps
 from vgicd.hw.gich import EN, MAX_LRS
@@ -52,12 +54,16 @@ class Domain:
     def __init__(self, config: DomainConfig | None = None) -> None:
         self.order = 0
         self.faults: Counter[str] = Counter()
+        self.prepared: dict[Any, Prepared] = {}  # by the keys of those who call `prepare`
         self._build(config or DomainConfig())
 
     # --- creation -------------------------------------------------------------------------------------------------
 
     def _build(self, config: DomainConfig) -> None:
-        """In Xen's order (spec 6.9): sanitise, register, initialise, reserve, create the vCPUs."""
+        """In Xen's order (spec 6.9): sanitise, register, initialise, reserve, create the vCPUs.
+
+        Until all that may be refused has been made, nothing of this domain changes.
+        """
         kind = _check(config)
         gicv3.check_version(config.gic_version, config.vcpus)
         trace = config.profile == "trace"
@@ -139,6 +145,7 @@ class Domain:
 
     def _set_mode_rules(self) -> None:
         """What depends on who switches worlds: only in automatic mode can an access fold everybody."""
+        self.prepared.clear()
         self.vgic.folding_all = not self.explicit and self.vgic.folds_all
         self.traps_dir = self.config.variant == "correct"
 
@@ -202,6 +209,14 @@ class Domain:
             ) from error
         return value, fault
 
+    def prepare(self, key: Any, operation: op.Read | op.Write | op.Line) -> None:
+        """Keep the prepared form of `operation`, which was just applied, under `key`, if it has one."""
+        prepared = prepare(self, operation)
+        if prepared is not None:
+            if len(self.prepared) >= LIMIT:
+                self.prepared.clear()
+            self.prepared[key] = prepared
+
     # --- operations on the whole ------------------------------------------------------------------------------------
 
     def _mode(self, request: op.Mode) -> None:
@@ -225,30 +240,17 @@ class Domain:
         """A refused creation answers its errno and keeps the old domain."""
         old, watched = self.vgic, self.vgic.watched
         config = request.config if request.config is not None else self.config
-        fresh = Domain.__new__(Domain)
-        fresh.order, fresh.faults = self.order, Counter()
         try:
-            fresh._build(config)
+            self._build(config)
         except CreationError as error:
             return error.errno
-        try:
+        with suppress(FatalAssertion):  # D18 meets D1: it stops the Xen of a domain that ends here anyway
             old.release_all()
-        except FatalAssertion:
-            pass  # D18 meets D1: it stops the Xen of a domain that ends here anyway
-        released = list(old.effects)
-        self.__dict__.update(fresh.__dict__)
-        self._rebind()
-        self.vgic.effects.extend(released)
+        self.faults.clear()
+        self.vgic.effects.extend(old.effects)
         self.listen(watched)
         self.vgic.note(EventKind.RESET, 0)
         return 0
-
-    def _rebind(self) -> None:
-        """Parts built for another Domain object serve this one."""
-        self.access = RegisterAccess(self)
-        self.steps = Steps(self)
-        self.queries = Queries(self)
-        self._handlers = self._table()
 
     def resume(self) -> None:
         """The state was set from outside: nothing derived from the former one is valid."""
@@ -266,6 +268,9 @@ class Domain:
 
     def listen(self, mask: int) -> None:
         """Record events of kind k from now on iff bit k of `mask` is set."""
+        if mask == self.vgic.watched:
+            return
+        self.prepared.clear()
         self.vgic.watched = mask
         for vcpu in self.vgic.vcpus:
             vcpu.gich.observe = self._observer(vcpu) if mask else None

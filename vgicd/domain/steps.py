@@ -135,6 +135,7 @@ class Steps:
         former = self.vgic.lookup(vcpu, vcpu.gich.lrs[index] & lr.VIRTUAL_ID)
         if former is not None and former.slot == index:
             former.slot = -1  # what the list register held is lost, as it is on hardware
+            self.vgic.touch(former)
         irq = self.vgic.lookup(vcpu, value & lr.VIRTUAL_ID)
         if irq is not None:
             if irq.vcpu is None:
@@ -216,6 +217,7 @@ class Steps:
         if request.on == vcpu.powered:
             return
         switch = self.domain.switch
+        self.domain.prepared.clear()
         if request.on:
             vcpu.powered = True
             self.vgic.power_on(vcpu)

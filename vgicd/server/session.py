@@ -1,8 +1,9 @@
 """Session: one peer's side of the protocol, without any input or output of its own.
 
 `serve` takes received bytes and leaves replies in `out`.  READ, WRITE and LINE without flags are served right here, by
-codecs derived from the declarations and by a gate, the table of what the granted role allows; everything else goes to
-`requests` and is parsed by the declarations themselves.
+codecs derived from the declarations and by a gate, the table of what the granted role allows; what was served before
+is known by its bytes and goes to the domain's prepared form of it.  Everything else goes to `requests` and is parsed
+by the declarations themselves.
 
 Three kinds of wrong: a guest fault is the status ABORT; a request fault is an error reply, after which connection and
 domain are as before; a framing fault is one ERROR frame, after which nothing is served any more (`closing`).
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import count
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -21,6 +22,7 @@ from vgicd.config import Config
 from vgicd.domain import operations as op
 from vgicd.domain.domain import Domain
 from vgicd.domain.errors import RequestError
+from vgicd.domain.prepared import Prepared
 from vgicd.logs import get_logger
 from vgicd.server import requests
 from vgicd.server.access import Peer
@@ -29,7 +31,7 @@ from vgicd.server.limits import LineBudget
 from vgicd_protocol import bodies, frames, framing, messages
 from vgicd_protocol import events as wire_events
 from vgicd_protocol.errors import FramingFault, Status, WireError
-from vgicd_protocol.frames import HEAD_SIZE, HOT_SIZE, REPLY_BIT, Opcode, Role
+from vgicd_protocol.frames import HEAD_SIZE, HOT_SIZE, REPLY_BIT, WIDE_REPLY_BIT, Opcode, Role
 
 log = get_logger()
 
@@ -56,6 +58,7 @@ def _gate_for(role: int) -> dict[int, int]:
 
 
 _CLOSED: Final[Mapping[int, int]] = {}
+_NONE_PREPARED: Final[Mapping[Any, Prepared]] = {}
 _GATES: Final[Mapping[int, Mapping[int, int]]] = {role: _gate_for(role) for role in Role if role is not Role.ANY}
 
 
@@ -118,38 +121,30 @@ class Session:
         self.more = False
         if self.closing:
             return end
-        out, gate, hub = self.out, self._gate, self.hub
-        apply, read, write, line = self.domain.apply, op.Read, op.Write, op.Line
-        unpack, pack, size_ok = frames.HOT_CODEC.unpack_from, frames.HOT_REPLY_CODEC.pack, frames.SIZE_OK
+        out, hub, domain = self.out, self.hub, self.domain
+        unpack, pack, served_before = frames.HOT_WIDE.unpack_from, frames.HOT_REPLY_WIDE.pack, self.prepared()
         turn = left = self._limits.operations_per_turn
         while end > position:
             if end - position >= HOT_SIZE:
-                length, version, opcode, flags, request_id, vcpu, size, space, address, value = unpack(buffer, position)
-                action = gate.get(opcode << 8 | space)
-                operation: op.Read | op.Write | op.Line | None = None
-                if action is None or length != HOT_SIZE or version != frames.VERSION or flags:
-                    pass
-                elif action == _READ:
-                    if size_ok[size] and not value:
-                        operation = read(vcpu, space & 0xF, address, size, space >> 4)
-                elif action == _WRITE:
-                    if size_ok[size]:
-                        operation = write(vcpu, space & 0xF, address, size, value, space >> 4)
-                elif not size and value <= 1:
-                    operation = line(address, value, vcpu, space == 1)
-                if operation is not None:
+                length, what, request_id, where, address, value = unpack(buffer, position)
+                answer = None
+                if length == HOT_SIZE:
                     try:
-                        value, fault, order, outputs, _ = apply(operation)
-                        out += pack(HOT_SIZE, 1, opcode | REPLY_BIT, fault, request_id, outputs, 0, order, value or 0)
-                        if fault:
-                            self._note_guest_fault(operation)
-                        if hub.armed:
-                            hub.spread(self, outputs)
-                    except RequestError as error:
-                        self.reply_hot(opcode, request_id, error.code)
+                        run = served_before.get((what, where, address))
+                        if run is not None:
+                            answer = run(value)
+                        if answer is not None:
+                            outputs = domain.switch.outputs
+                            out += pack(HOT_SIZE, what | WIDE_REPLY_BIT, request_id, outputs, domain.order, answer)
+                            if hub.armed:
+                                hub.spread(self, outputs)
+                        elif self._serve_hot(buffer, position, (what, where, address)):
+                            answer = 0
                     except Exception:
-                        self._note_failure(opcode)
-                        self.reply_hot(opcode, request_id, Status.INTERNAL)
+                        self._note_failure(what >> 8 & 0xFF)
+                        self.reply_hot(what >> 8 & 0xFF, request_id, Status.INTERNAL)
+                        answer = 0
+                if answer is not None:
                     position += HOT_SIZE
                     left -= 1
                     if not left & _CLOCK_MASK and (left <= 0 or perf_counter() > until):
@@ -164,12 +159,56 @@ class Session:
                 return end
             if not used:
                 break
-            gate = self._gate
+            served_before = self.prepared()
             if left <= 0 or len(out) >= self._limits.reply_queue or perf_counter() > until:
                 self.more = position < end
                 break
         self.requests += turn - left
         return position
+
+    def prepared(self) -> Mapping[Any, Prepared]:
+        """The accesses that are known by their bytes: for the roles that may send all of them, outside uploads."""
+        return self.domain.prepared if self._gate and self.role >= Role.GUEST else _NONE_PREPARED
+
+    def _serve_hot(self, buffer: bytearray, position: int, key: tuple[int, int, int]) -> bool:
+        """Serve the 32 bytes at `position` if they are a hot frame that the gate lets through.
+
+        A guest's access is prepared under `key`, so that it need not come here again.
+        """
+        _, version, opcode, flags, request_id, vcpu, size, space, address, value = frames.HOT_CODEC.unpack_from(
+            buffer, position
+        )
+        action = self._gate.get(opcode << 8 | space)
+        if action is None or version != frames.VERSION or flags:
+            return False
+        operation: op.Read | op.Write | op.Line
+        if action == _LINE:
+            if size or value > 1:
+                return False
+            operation = op.Line(address, value, vcpu, space == 1)
+        elif not frames.SIZE_OK[size]:
+            return False
+        elif action == _WRITE:
+            operation = op.Write(vcpu, space & 0xF, address, size, value, space >> 4)
+        elif value:
+            return False
+        else:
+            operation = op.Read(vcpu, space & 0xF, address, size, space >> 4)
+        try:
+            answer, fault, order, outputs, _ = self.domain.apply(operation)
+        except RequestError as error:
+            self.reply_hot(opcode, request_id, error.code)
+            return True
+        self.out += frames.HOT_REPLY_CODEC.pack(
+            HOT_SIZE, frames.VERSION, opcode | REPLY_BIT, fault, request_id, outputs, 0, order, answer or 0
+        )
+        if fault:
+            self._note_guest_fault(operation)
+        elif self.role >= Role.GUEST:
+            self.domain.prepare(key, operation)
+        if self.hub.armed:
+            self.hub.spread(self, outputs)
+        return True
 
     def _serve_one(self, buffer: bytearray, position: int, end: int) -> tuple[int, int]:
         """Serve the frame at `position`, whatever it is; answers its bytes (0: incomplete) and its operations."""
