@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,6 +112,21 @@ def test_daemon_killed_in_the_middle_ends_the_run_with_a_sentence(tour: Path) ->
         assert time.monotonic() - died_at < 5
 
 
+@pytest.mark.long
+def test_daemon_that_answers_no_more_counts_as_lost(tour: Path) -> None:
+    with private_daemon() as daemon:
+
+        def freeze_at_first_verdict(text: str) -> None:
+            if text.startswith("PASS"):
+                os.kill(daemon.pid, signal.SIGSTOP)
+
+        try:
+            with open_port(daemon.address) as port, pytest.raises(GicLost, match="no reply"):
+                run_image(port, tour, freeze_at_first_verdict, seconds=LIMIT)
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+
+
 SPEAK_AND_SPIN = """
     d2a12000    mov     x0, #0x9000000          // UARTDR
     52800141    mov     w1, #10
@@ -147,3 +163,17 @@ def test_demo_shows_the_verdicts_and_the_state(tour: Path) -> None:
     assert lines[-len(SCENARIOS) :] == [f"PASS {name}" for name in SCENARIOS]
     assert any(line.startswith("GICC_RPR") for line in lines)
     assert any("41 pending prio 0x88" in line for line in lines), "the still life in the list registers"
+
+
+def test_demo_ends_with_a_sentence_when_its_daemon_dies(tour: Path) -> None:
+    command = [sys.executable, "-m", "vgicd_machine.demo", "--cpus", "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        heading = re.search(r"process (\d+)", demo.stdout.readline())
+        assert heading
+        os.kill(int(heading[1]), signal.SIGKILL)
+        output, stderr = demo.communicate(timeout=LIMIT)
+    assert demo.returncode == GicLost.status
+    assert stderr.startswith("vgicd_machine: the interrupt controller is gone: ")
+    assert "Traceback" not in stderr
+    assert "final state" not in output
