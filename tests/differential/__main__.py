@@ -12,11 +12,13 @@ from tests.differential.compare import Mismatch
 from tests.differential.divergences import TABLE
 from tests.differential.runs import CASES, STEPS, compare
 
+HELP = "; ".join(f"{case}: {text}" for case, text in CASES.items())
+
 
 @click.command()
-@click.option("--case", type=click.Choice(sorted(CASES)), default="a", show_default=True, help=f"{CASES}")
+@click.option("--case", type=click.Choice(sorted(CASES)), default="a", show_default=True, help=HELP)
 @click.option("--seed", default=0, show_default=True, help="Of the first run; the next run has the next one.")
-@click.option("--count", type=int, help=f"Operations to compare; default: one run of {STEPS}.")
+@click.option("--count", type=int, help="Operations to compare; default: one run.")
 @click.option("--table", is_flag=True, help="Print the allowed divergences instead.")
 def main(case: str, seed: int, count: int | None, table: bool) -> None:
     """Compare vgicd with Debian's QEMU, operation by operation; exit status 1 at the first difference."""

@@ -1,4 +1,4 @@
-"""Equal priorities: which interrupt comes first is implementation defined (IHI 0048B 3.3.1), all else is not.
+"""Equal priorities: which interrupt comes first is implementation defined (IHI 0048B 3.3), all else is not.
 
 The random comparison avoids ties; here everything pending is one.  Both systems signal as long as one is left, take
 every interrupt exactly once, and let none preempt another.
