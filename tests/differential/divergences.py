@@ -243,7 +243,7 @@ TABLE: Final = (
         register="GICD_ITARGETSR",
         cases="ac",
         action=Action.SKIP,
-        clause="4.3.12: RAZ/WI in a uniprocessor; bits of CPUs that do not exist are RAZ/WI; 1.4.3: the 1-N model. Spec 5.2.7",
+        clause="4.3.12: RAZ/WI in a uniprocessor, as are bits of absent CPUs; 1.4.3: the 1-N model. Spec 5.2.7",
         right="both for one CPU and 1-N, vgicd for the bits",
         why="vgicd shows bit 0 on one CPU as Xen does and delivers to the lowest target only; "
         "QEMU stores bits of absent CPUs, signals all targets and loses an edge without any",
