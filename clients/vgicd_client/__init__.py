@@ -1,10 +1,10 @@
 """Clients of vgicd: blocking and for trio, a private daemon for tests, and `vgicctl`.
 
-    from vgicd_client import Space, connect, private_daemon
+from vgicd_client import Space, connect, private_daemon
 
-    with private_daemon(vcpus=4) as daemon, connect(daemon.address) as gic:
-        gic.write(0, Space.GICD, 0x000, 1)
-        print(gic.outputs)
+with private_daemon(vcpus=4) as daemon, connect(daemon.address) as gic:
+    gic.write(0, Space.GICD, 0x000, 1)
+    print(gic.outputs)
 """
 
 from vgicd_client.daemon import DaemonFailed, PrivateDaemon, private_daemon, private_daemon_async

@@ -55,6 +55,18 @@ class PrivateDaemon:
         """What the daemon has written to standard error, at most its last part."""
         return self.log.read_text("utf-8", "replace")[-STDERR_TAIL:]
 
+    def listening(self, transport: str) -> str:
+        """The first address of `transport` ("tcp", ...) on which it says that it listens. Raises `DaemonFailed`.
+
+        For ports that the system chose, as for the argument "--tcp=127.0.0.1:0"; needs the daemon's JSON log.
+        """
+        for line in self.log.read_text("utf-8", "replace").splitlines():
+            if line.startswith("{") and (entry := json.loads(line)).get("event") == "serve.ready":
+                for address in entry["addresses"]:
+                    if address.startswith(f"{transport}:"):
+                        return str(address)
+        raise DaemonFailed(f"the daemon (pid {self.pid}) does not say that it listens on {transport}")
+
     def check(self) -> None:
         """Raises `DaemonFailed` if the daemon has ended."""
         if (code := self.process.poll()) is not None:
@@ -93,9 +105,7 @@ def _start(arguments: tuple[str, ...], config: Mapping[str, Any]) -> PrivateDaem
         command = [sys.executable, "-m", "vgicd.cli", "serve", "--unix", str(stream), "--unixpacket", str(packet)]
         command += [f"--set=domain.{key}={_toml(value)}" for key, value in config.items() if value is not None]
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [*command, *arguments], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
-            )
+            process = subprocess.Popen([*command, *arguments], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         daemon = PrivateDaemon(f"unix:{stream}", f"seqpacket:{packet}", process, log)
         try:
             _await_answer(daemon)

@@ -1,11 +1,11 @@
 """What can go wrong between a program and the daemon; each class says what the caller may assume afterwards.
 
-    ClientError
-    ├── AddressError       nothing was sent: the address cannot be understood
-    ├── ConnectionLost     the connection is gone; `applied` says whether the request may have taken effect
-    ├── ProtocolError      the peer broke the protocol; the connection has been closed
-    ├── Refused            an error reply: the domain is as it was, the connection goes on
-    └── GuestAbort         the guest's access faulted, as the architecture or Xen has it; counted by the domain
+ClientError
+├── AddressError       nothing was sent: the address cannot be understood
+├── ConnectionLost     the connection is gone; `applied` says whether the request may have taken effect
+├── ProtocolError      the peer broke the protocol; the connection has been closed
+├── Refused            an error reply: the domain is as it was, the connection goes on
+└── GuestAbort         the guest's access faulted, as the architecture or Xen has it; counted by the domain
 """
 
 from __future__ import annotations

@@ -50,9 +50,7 @@ class Entry(NamedTuple):
         return cls(0, offset, vcpu, size << 4 | wire_vector.READ, plane << 4 | space)
 
     @classmethod
-    def writing(
-        cls, vcpu: int, space: int, offset: int, value: int, size: int = 4, plane: int = Plane.GUEST
-    ) -> Entry:
+    def writing(cls, vcpu: int, space: int, offset: int, value: int, size: int = 4, plane: int = Plane.GUEST) -> Entry:
         """As `write`."""
         return cls(value, offset, vcpu, size << 4 | wire_vector.WRITE, plane << 4 | space)
 
@@ -76,9 +74,7 @@ def peek(vcpu: int, space: int, address: int, size: int = 4) -> Request[int]:
     return read(vcpu, space, address, size, Plane.DEBUG)
 
 
-def write(
-    vcpu: int, space: int, address: int, value: int, size: int = 4, plane: int = Plane.GUEST
-) -> Request[None]:
+def write(vcpu: int, space: int, address: int, value: int, size: int = 4, plane: int = Plane.GUEST) -> Request[None]:
     """Write `value` to the `size` bytes at `address` of `space` as `vcpu`. Raises `Refused`."""
     fields = {"vcpu": vcpu, "size": size, "space": plane << 4 | space, "address": address, "value": value}
     return Request(Opcode.WRITE, fields, _nothing)

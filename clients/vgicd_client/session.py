@@ -72,8 +72,8 @@ def milliseconds(seconds: float) -> int:
     return -int(-seconds * 1000 // 1)
 
 
-def lines_of(outputs: int | None, vcpu: int | None) -> int:
-    """The output bits to wait for: `outputs`, or both of `vcpu`, or any."""
+def lines_of(outputs: int | None, vcpu: int | None, welcome: Welcome) -> int:
+    """The output bits to wait for: `outputs`, or both of `vcpu`, or any that the domain had at HELLO."""
     if outputs is not None:
         return outputs
-    return 0xFFFF if vcpu is None else 0b11 << 2 * vcpu
+    return (1 << 2 * welcome.geometry.vcpus) - 1 if vcpu is None else 0b11 << 2 * vcpu

@@ -245,14 +245,12 @@ class Client:
     reset = _method(requests.reset)
     ping = _method(requests.ping)
 
-    def wait_output(
-        self, seconds: float, *, vcpu: int | None = None, outputs: int | None = None
-    ) -> bool:
+    def wait_output(self, seconds: float, *, vcpu: int | None = None, outputs: int | None = None) -> bool:
         """Wait until an output is high: any, one of `vcpu`'s, or one of the bits `outputs`.
 
         True at once if one is high already; False when `seconds` have passed.  Blocks this client meanwhile.
         """
-        request = requests.wait_request(session.lines_of(outputs, vcpu), session.milliseconds(seconds))
+        request = requests.wait_request(session.lines_of(outputs, vcpu, self.welcome), session.milliseconds(seconds))
         with self._lock:
             patience, self._patience = self._patience, None  # the daemon holds this deadline
             try:
@@ -303,9 +301,7 @@ class Client:
 
     # --- one round trip -----------------------------------------------------------------------------------------
 
-    def _hot(
-        self, opcode: int, vcpu: int, size: int, space: int, address: int, value: int, again: bool = False
-    ) -> int:
+    def _hot(self, opcode: int, vcpu: int, size: int, space: int, address: int, value: int, again: bool = False) -> int:
         """READ, WRITE or LINE without building anything but its 32 bytes; what is unusual goes the long way."""
         with self._lock:
             self._id = request_id = self._id % 0xFFFF_FFFF + 1

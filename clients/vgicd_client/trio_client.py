@@ -119,9 +119,7 @@ class TrioClient:
             self._link.close("reconnecting")
         options = self.options
         try:
-            sock = await trio.to_thread.run_sync(
-                open_socket, options.address, options.timeout, abandon_on_cancel=True
-            )
+            sock = await trio.to_thread.run_sync(open_socket, options.address, options.timeout, abandon_on_cancel=True)
         except OSError as error:
             raise options.unreachable(error) from error
         link = self._link = Link(sock, str(options.address))
@@ -154,9 +152,7 @@ class TrioClient:
                 await self.reconnect()
         return await self._exchange(self._living(), request, effects=effects)
 
-    async def pipeline(
-        self, many: Iterable[Request[T]], *, effects: bool = False
-    ) -> list[Reply[T] | Refused]:
+    async def pipeline(self, many: Iterable[Request[T]], *, effects: bool = False) -> list[Reply[T] | Refused]:
         """Send all of `many` before waiting; the replies in order, with `Refused` in place of a refused one's."""
         link = self._living()
         sent = []
@@ -174,9 +170,7 @@ class TrioClient:
                 replies.append(refused)
         return replies
 
-    async def read(
-        self, vcpu: int, space: int, address: int, size: int = 4, plane: int = Plane.GUEST
-    ) -> int:
+    async def read(self, vcpu: int, space: int, address: int, size: int = 4, plane: int = Plane.GUEST) -> int:
         """Read `size` bytes (1, 2, 4 or 8) at `address` of `space` as `vcpu`; with the guest's side effects.
 
         Answers 0 when the access aborts, or raises `GuestAbort` if so asked.
@@ -226,14 +220,12 @@ class TrioClient:
     reset = _method(requests.reset)
     ping = _method(requests.ping)
 
-    async def wait_output(
-        self, seconds: float, *, vcpu: int | None = None, outputs: int | None = None
-    ) -> bool:
+    async def wait_output(self, seconds: float, *, vcpu: int | None = None, outputs: int | None = None) -> bool:
         """Wait until an output is high: any, one of `vcpu`'s, or one of the bits `outputs`.
 
         True at once if one is high already; False when `seconds` have passed.  At most 16 at a time.
         """
-        request = requests.wait_request(session.lines_of(outputs, vcpu), session.milliseconds(seconds))
+        request = requests.wait_request(session.lines_of(outputs, vcpu, self.welcome), session.milliseconds(seconds))
         link = self._living()
         request_id = link.next_id()
         waiter = link.send(request_id, encode(request, request_id))
@@ -254,25 +246,13 @@ class TrioClient:
         await self.perform(requests.subscribe_request(mask))
         self._mask = mask
 
-    async def events(self, seconds: float | None = None) -> AsyncIterator[Event]:
+    def events(self, seconds: float | None = None) -> AsyncIterator[Event]:
         """The events as they come, in order, until none has come for `seconds` (None: for ever).
 
         A record of kind GAP stands where events were lost; its `value` is how many.  Raises `ConnectionLost` at the
         end of the connection, after the last event.
         """
-        link = self._living()
-        while True:
-            event = await self._next_event(link, seconds)
-            if event is None:
-                return
-            yield event
-
-    async def _next_event(self, link: Link, seconds: float | None) -> Event | None:
-        with trio.move_on_after(_limit(seconds)):
-            while (event := link.inbox.next_event()) is None:
-                await link.wait_for_events()
-            return event
-        return None
+        return _Events(self._living(), seconds)
 
     # --- one round trip -----------------------------------------------------------------------------------------
 
@@ -306,6 +286,24 @@ class TrioClient:
     def _check(self, reply: Reply[Any], vcpu: int, space: int, address: int, size: int) -> None:
         if reply.fault and self.options.raise_aborts:
             raise GuestAbort(vcpu, space, address, size)
+
+
+class _Events:
+    """The iterator of `events`; no generator, so that leaving a loop early leaves nothing to be cleaned up."""
+
+    def __init__(self, link: Link, seconds: float | None) -> None:
+        self._link = link
+        self._seconds = _limit(seconds)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        with trio.move_on_after(self._seconds):
+            while (event := self._link.inbox.next_event()) is None:
+                await self._link.wait_for_events()
+            return event
+        raise StopAsyncIteration
 
 
 def _limit(seconds: float | None) -> float:

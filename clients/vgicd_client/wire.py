@@ -54,9 +54,7 @@ def _encode_hot(request: Request[Any], request_id: int, flags: int) -> bytes:
     fields, opcode = request.fields, request.opcode
     size, space, value = fields.get("size", 0), fields["space"], fields.get("value", 0)
     try:
-        frame = framing.hot_request(
-            opcode, request_id, fields["vcpu"], size, space, fields["address"], value, flags
-        )
+        frame = framing.hot_request(opcode, request_id, fields["vcpu"], size, space, fields["address"], value, flags)
     except struct.error as error:
         raise Refused(Status.BAD_VALUE, "", f"a field does not fit its width: {error}") from None
     if fault := hot_fault(VERSION, opcode, flags, size, space, value):

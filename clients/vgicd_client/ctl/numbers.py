@@ -68,9 +68,7 @@ class PlaceType(_ParamType):
             self.fail(f"{text!r} is no register; `vgicctl regs` lists them, GICD+0x104 names a place", param, ctx)
         return Place(Space[name], found, text)
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         names = (row.name for frame in regs.frames().values() for row in frame.registers)
         return [CompletionItem(name) for name in names if name.startswith(incomplete.upper())]
 

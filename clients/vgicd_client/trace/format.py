@@ -97,9 +97,7 @@ OPERATIONS: Final[Mapping[str, Shape]] = {
     "gicd_read": Shape(_ACCESS, {"val": LONG, "fault": _boolean}),
     "line": Shape({"vcpu": _optional(VCPU), "intid": INTID, "level": _boolean}),
     "enter": Shape({"vcpu": VCPU}, {"lrs": _LRS, "hcr": WORD, "used": _unsigned(7), "misr": WORD}),
-    "exit": Shape(
-        {"vcpu": VCPU}, {"lrs": _LRS, "eisr": LONG, "elrsr": LONG, "misr": WORD, "apr": WORD, "hcr": WORD}
-    ),
+    "exit": Shape({"vcpu": VCPU}, {"lrs": _LRS, "eisr": LONG, "elrsr": LONG, "misr": WORD, "apr": WORD, "hcr": WORD}),
     "ack": Shape({"vcpu": VCPU}, {"iar": WORD}),
     "eoi": Shape({"vcpu": VCPU, "val": WORD}),
     "pmr": Shape({"vcpu": VCPU, "val": WORD}),
@@ -301,9 +299,7 @@ def _operation(fields: dict[str, Any], path: Path, number: int) -> Operation:
     )
 
 
-def _check(
-    fields: Mapping[str, Any], required: Mapping[str, Check], optional: Mapping[str, Check], where: str
-) -> None:
+def _check(fields: Mapping[str, Any], required: Mapping[str, Check], optional: Mapping[str, Check], where: str) -> None:
     known = {**required, **optional}
     for name, value in fields.items():
         if name not in known:

@@ -55,9 +55,7 @@ class Report:
 class Difference(Exception):
     """The first field that differs. `number` is 0 for the creation of the domain."""
 
-    def __init__(
-        self, operation: Operation | None, field: str, expected: Any, got: Any, note: str = ""
-    ) -> None:
+    def __init__(self, operation: Operation | None, field: str, expected: Any, got: Any, note: str = "") -> None:
         super().__init__(f"{field}: expected {expected!r}, got {got!r}")
         self.operation = operation
         self.field = field

@@ -30,9 +30,7 @@ def state_of(image: Words, vcpu: int) -> dict[str, Any]:
     }
 
 
-def _changed(
-    image: Words, prefix: str, first: int, queues: Mapping[int, int], targets: int
-) -> list[list[int]]:
+def _changed(image: Words, prefix: str, first: int, queues: Mapping[int, int], targets: int) -> list[list[int]]:
     """The rows of the interrupts that are not in their reset state."""
     columns = [image[f"{prefix}.{name}"] for name in _FIELDS]
     tied, physical = image[f"{prefix}.hw"], image[f"{prefix}.hwintid"]

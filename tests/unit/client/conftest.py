@@ -102,5 +102,3 @@ def scripted(tmp_path: Path) -> Iterator[Scripted]:
             return stack.enter_context(_serving(tmp_path / f"s{len(list(tmp_path.iterdir()))}", scripts, kind))
 
         yield start
-
-

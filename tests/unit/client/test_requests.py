@@ -125,11 +125,11 @@ def test_an_entry_has_the_fields_of_the_wire() -> None:
     assert Entry._fields == ENTRY_CODEC.names
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [r for r in EXAMPLES if r.opcode not in (Opcode.VECTOR, Opcode.PING, Opcode.WAIT, Opcode.SUBSCRIBE, Opcode.RESTORE)],
-    ids=lambda r: r.opcode.name,
-)
+SESSION = (Opcode.VECTOR, Opcode.PING, Opcode.WAIT, Opcode.SUBSCRIBE, Opcode.RESTORE)
+"""Requests that a connection serves, or that carry more than an operation's fields."""
+
+
+@pytest.mark.parametrize("request_", [r for r in EXAMPLES if r.opcode not in SESSION], ids=lambda r: r.opcode.name)
 def test_every_request_is_an_operation_of_the_domain(request_: Request[Any]) -> None:
     name, fields = _operation(request_.opcode, request_.fields)
     record = getattr(operations, name)(**fields)

@@ -60,7 +60,7 @@ def test_effects_of_what_changes_nothing_are_refused_before_sending() -> None:
         (requests.reset({"speed": 1}), Status.BAD_CONFIG),
     ],
 )
-def test_what_the_server_would_refuse_is_refused_before_sending(request_: requests.Request[object], code: Status) -> None:
+def test_what_the_server_would_refuse_is_not_sent(request_: requests.Request[object], code: Status) -> None:
     with pytest.raises(Refused) as refused:
         encode(request_, 1)
     assert refused.value.code == code
