@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
@@ -27,6 +28,9 @@ import trio
 from vgicd.server.limits import SLICE_SECONDS, YIELDS, Limits
 from vgicd.server.session import Session
 from vgicd_protocol.errors import Status
+
+AT_ONCE: Final = 65_536
+"""Most bytes of replies that are sent with one call: the most that a seqpacket message holds."""
 
 _RECEIVE: Final = 65_536  # bytes asked for at a time, at least
 
@@ -146,11 +150,15 @@ class Connection(ABC):
 
         Whatever happens, the unserved rest is at the start of the buffer afterwards and `_have` is its length.
         """
-        session = self.session
         if self.blocked_since is not None:  # what waits for the peer comes before the replies to what it asks now
             await self.until_drained()
+        self._serve_turn(until)
+        return await self._go_on(until)
+
+    async def _go_on(self, until: float) -> float:
+        """As `_serve`, after the first turn."""
+        session = self.session
         while True:
-            self._serve_turn(until)
             if self.blocked_since is not None:
                 await self.until_drained()
             elif session.more or perf_counter() > until:
@@ -160,10 +168,14 @@ class Connection(ABC):
             until = perf_counter() + SLICE_SECONDS
             if not session.more or session.closing:
                 return until
+            self._serve_turn(until)
 
     def _serve_turn(self, until: float) -> None:
+        self._end_turn(self.session.serve(self._buffer, 0, self._have, until))
+
+    def _end_turn(self, position: int) -> None:
+        """The buffer has been served up to `position`: keep the rest, and send what came of it."""
         session, buffer, have = self.session, self._buffer, self._have
-        position = session.serve(buffer, 0, have, until)
         if position:
             rest = have - position
             if rest:
@@ -193,6 +205,7 @@ class SocketConnection(Connection):
         super().__init__(session, limits)
         self._sock = sock
         self._fd = sock.fileno()
+        self._receive: Callable[[memoryview], int] = sock.recv_into
 
     async def run(self) -> None:
         """Serve as `Connection.run` does, then close the socket."""
@@ -203,8 +216,9 @@ class SocketConnection(Connection):
             self._sock.close()
 
     async def _reader(self) -> None:
-        session, buffer = self.session, self._buffer
-        recv_into, sched_yield, wait_readable, fd = self._receive, os.sched_yield, trio.lowlevel.wait_readable, self._fd
+        session, buffer, hub, out = self.session, self._buffer, self.session.hub, self.session.out
+        receive, serve, send = self._receive, session.serve, self._sock.send
+        sched_yield, wait_readable, fd = os.sched_yield, trio.lowlevel.wait_readable, self._fd
         tries = range(YIELDS)
         view = memoryview(buffer)
         await wait_readable(fd)
@@ -215,7 +229,7 @@ class SocketConnection(Connection):
             for _ in tries:  # the peer runs now, if it is on this core; while it answers at once there is no parking
                 sched_yield()
                 try:
-                    count = recv_into(target)
+                    count = receive(target)
                     break
                 except BlockingIOError:
                     pass
@@ -223,17 +237,34 @@ class SocketConnection(Connection):
                 await wait_readable(fd)
                 until = perf_counter() + SLICE_SECONDS
                 try:
-                    count = recv_into(target)
+                    count = receive(target)
                 except BlockingIOError:
                     continue
             if not count:
                 self.reason = "truncated" if have else self.reason
                 return
-            self._have = have + count
-            until = await self._serve(until)
-
-    def _receive(self, target: memoryview) -> int:
-        return self._sock.recv_into(target)
+            if have or self.blocked_since is not None:
+                self._have = have + count
+                until = await self._serve(until)
+                continue
+            position = serve(buffer, 0, count, until)
+            if position != count or session.more or hub.armed or not 0 < len(out) <= AT_ONCE:
+                self._have = count
+                self._end_turn(position)
+                until = await self._go_on(until)
+                continue
+            # What most messages come to, as `_end_turn` and `_go_on` would do it, in as few calls as possible.
+            try:
+                sent = send(out)
+            except OSError:
+                sent = 0
+            if sent == len(out):
+                out.clear()
+            else:
+                del out[:sent]
+                self.flush()
+            if self.blocked_since is not None or perf_counter() > until:
+                until = await self._go_on(until)
 
     def _send(self) -> None:
         out = self.session.out

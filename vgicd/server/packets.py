@@ -7,19 +7,21 @@ never come.
 from __future__ import annotations
 
 import socket
-from typing import Final
 
-from vgicd.server.connection import SocketConnection
+from vgicd.server.connection import AT_ONCE, SocketConnection
+from vgicd.server.limits import Limits
+from vgicd.server.session import Session
 from vgicd_protocol.errors import Status
-
-_PACKET: Final = 65_536
-"""Most bytes of replies in one message; below every system's default send buffer, above every frame."""
 
 
 class PacketConnection(SocketConnection):
     """Frames in the messages of a UNIX seqpacket socket."""
 
-    def _receive(self, target: memoryview) -> int:
+    def __init__(self, sock: socket.socket, session: Session, limits: Limits) -> None:
+        super().__init__(sock, session, limits)
+        self._receive = self._receive_message
+
+    def _receive_message(self, target: memoryview) -> int:
         received = self._sock.recv_into(target, 0, socket.MSG_TRUNC)  # answers the message's length, even if cut off
         if received > len(target):
             self.session.refuse(
@@ -29,8 +31,8 @@ class PacketConnection(SocketConnection):
             return 0
         return received
 
-    def _serve_turn(self, until: float) -> None:
-        super()._serve_turn(until)
+    def _end_turn(self, position: int) -> None:
+        super()._end_turn(position)
         if self._have and not self.session.more and not self.session.closing:
             self.session.refuse(Status.FRAME_LENGTH, "A message ends inside a frame.")
             self.flush()
@@ -38,7 +40,7 @@ class PacketConnection(SocketConnection):
     def _send(self) -> None:
         out = self.session.out
         while out:
-            size = _whole_frames(out, _PACKET)
+            size = _whole_frames(out, AT_ONCE)
             try:
                 self._sock.send(memoryview(out)[:size])
             except BlockingIOError:
