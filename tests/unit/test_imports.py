@@ -32,7 +32,7 @@ CORE = {
 }
 # What the core may take from the standard library: nothing that reaches outside the process or its arguments.
 CORE_STDLIB = {
-    "__future__", "abc", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools", "heapq",
+    "__future__", "abc", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "enum", "functools", "heapq",
     "itertools", "operator", "types", "typing",
 }  # fmt: skip
 REACH_OUTSIDE = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from vgicd_client.errors import Refused
 from vgicd_client.replies import Effect, Reply
@@ -11,9 +11,6 @@ from vgicd_client.requests import Fields, Request
 from vgicd_client.sync_client import Client
 from vgicd_protocol import messages
 from vgicd_protocol.frames import NO_VCPU, Opcode
-
-if TYPE_CHECKING:
-    from vgicd.domain.domain import Domain
 
 T = TypeVar("T")
 
@@ -48,7 +45,7 @@ class LocalWorld:
         from vgicd.domain import operations  # noqa: PLC0415 - lazy: a client needs no daemon
 
         self._operations = operations
-        self._domain: Domain
+        self._domain: Any = None  # vgicd's Domain, which this package does not name
 
     def create(self, config: dict[str, Any]) -> int:
         """A new domain of `config`; 0 or a negative errno."""
