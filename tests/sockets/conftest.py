@@ -23,7 +23,7 @@ from vgicd_protocol.errors import Status
 from vgicd_protocol.frames import EFFECTS, REPLY_HEAD_SIZE, Opcode, Role
 from vgicd_protocol.framing import Reply
 
-PATIENCE = 100.0  # seconds, of the autojump clock where a test has it: longer than every deadline of the daemon
+PATIENCE = 45.0  # seconds, of the autojump clock where a test has it: longer than every deadline of the daemon
 
 
 class WirePeer:

@@ -248,7 +248,7 @@ class SocketConnection(Connection):
                 until = await self._serve(until)
                 continue
             position = serve(buffer, 0, count, until)
-            if position != count or session.more or hub.armed or not 0 < len(out) <= AT_ONCE:
+            if position != count or session.more or hub.behind or not 0 < len(out) <= AT_ONCE:
                 self._have = count
                 self._end_turn(position)
                 until = await self._go_on(until)

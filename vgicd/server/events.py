@@ -101,7 +101,7 @@ class Hub:
         self._subscribers: list[Listener] = []
         self._waits: list[Wait] = []  # a heap
         self._serial = 0
-        self._behind: dict[Listener, None] = {}  # has something to send since the last `publish`; in order
+        self.behind: dict[Listener, None] = {}  # has something to send since the last `publish`; in order
         self._sooner = trio.Event()  # the earliest deadline has changed
 
     def subscribe(self, session: Listener, mask: int, request_id: int = 0) -> None:
@@ -127,7 +127,7 @@ class Hub:
 
     def leave(self, session: Listener) -> None:
         """Forget everything about `session`."""
-        self._behind.pop(session, None)
+        self.behind.pop(session, None)
         self._waits = [wait for wait in self._waits if wait.session is not session]
         heapq.heapify(self._waits)
         self.subscribe(session, 0)
@@ -152,14 +152,14 @@ class Hub:
                         if session is source:
                             session.deliver()
                         else:
-                            self._behind[session] = None
+                            self.behind[session] = None
         if outputs and self._waits:
             self._end([wait for wait in self._waits if wait.outputs & outputs], fulfilled=True)
 
     def publish(self) -> None:
         """Send to the others what has gathered for them."""
-        while self._behind:
-            session, _ = self._behind.popitem()
+        while self.behind:
+            session, _ = self.behind.popitem()
             session.deliver()
             session.flush()
 
@@ -171,7 +171,7 @@ class Hub:
         heapq.heapify(self._waits)
         for wait in sorted(ended, key=lambda wait: wait.serial):
             wait.session.end_wait(wait.request_id, fulfilled)
-            self._behind[wait.session] = None
+            self.behind[wait.session] = None
         self._arm()
 
     async def watch_deadlines(self) -> None:
