@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from vgicd_client import requests
 from vgicd_client.errors import ProtocolError, Refused
+from vgicd_client.requests import Entry
 from vgicd_client.wire import EVENTS_KEPT, Arrival, Inbox, decode, encode, following, frames_of
 from vgicd_protocol import bodies, framing, messages
-from vgicd_protocol.errors import FramingFault, Status
+from vgicd_protocol.errors import FramingFault, Status, WireError
 from vgicd_protocol.events import GAP, Event, EventKind
 from vgicd_protocol.frames import EFFECTS, MORE, REPLY_BIT, Opcode
 from vgicd_protocol.image import Geometry, StateImage
@@ -206,3 +207,46 @@ def test_the_reply_bit_is_taken_off() -> None:
     inbox.feed(framing.reply(Opcode.PING, 1, 0, 0))
     assert inbox.arrivals[0].opcode == Opcode.PING
     assert framing.reply(Opcode.PING, 1, 0, 0)[5] == Opcode.PING | REPLY_BIT
+
+
+# --- the short ways equal the declarations --------------------------------------------------------------------------
+
+ENTRIES = st.builds(
+    Entry,
+    value=st.one_of(st.integers(0, 2), st.integers(0, (1 << 64) - 1)),
+    offset=st.integers(0, (1 << 32) - 1),
+    vcpu=st.integers(0, (1 << 16) - 1),
+    operation=st.sampled_from([0x10, 0x11, 0x12, 0x20, 0x21, 0x40, 0x41, 0x80, 0x02, 0x03, 0x30, 0x42, 0xFF]),
+    space=st.integers(0, 0x30),
+)
+
+
+@given(st.lists(ENTRIES, max_size=4))
+def test_a_vector_is_packed_or_refused_as_its_declaration_says(entries: list[Entry]) -> None:
+    request = requests.vector(entries)
+    try:
+        declared: bytes | int = messages.build_request(Opcode.VECTOR, request.fields)
+    except WireError as error:
+        declared = 0 if not entries else error.code
+    try:
+        short: bytes | int = encode(request, 1)[12:]
+    except Refused as refused:
+        short = 0 if not entries else refused.code
+    assert short == declared
+
+
+@given(st.lists(st.tuples(st.integers(0, (1 << 64) - 1), st.integers(0, 1), st.integers(0, 0xFFFF)), max_size=5))
+def test_results_are_unpacked_as_their_declaration_says(results: list[tuple[int, int, int]]) -> None:
+    fields = [{"value": v, "status": s, "outputs": o} for v, s, o in results]
+    body = messages.build_reply(Opcode.VECTOR, {"results": fields})
+    request = requests.vector([Entry.reading(0, 1, 4)])
+    found = decode(request, arrival(Opcode.VECTOR, body)).value
+    assert [(r.value, int(r.fault), r.outputs) for r in found] == results
+
+
+@pytest.mark.parametrize("spoil", [0, 4, 8 + 12])
+def test_results_that_break_their_declaration_break_the_protocol(spoil: int) -> None:
+    body = bytearray(messages.build_reply(Opcode.VECTOR, {"results": [{"value": 1, "status": 0, "outputs": 0}]}))
+    body[spoil] ^= 0x40
+    with pytest.raises(ProtocolError):
+        decode(requests.vector([Entry.reading(0, 1, 4)]), arrival(Opcode.VECTOR, bytes(body)))
