@@ -20,6 +20,8 @@ import pytest
 from tests.conformance.scenarios.harness import (
     CPENDSGIR,
     CTLR,
+    GICC_CTLR,
+    GICC_DIR,
     GICC_EOIR,
     GICC_HPPIR,
     GICC_IAR,
@@ -48,6 +50,10 @@ SGIS = range(4)
 TIED = {42: 72, 43: 73}  # 42 is a level interrupt, 43 an edge
 
 
+def is_write(operation: Any) -> bool:
+    return isinstance(operation, op.Write)
+
+
 class Hand:
     """A domain in explicit mode, every vCPU inside between two calls of `apply`."""
 
@@ -62,18 +68,41 @@ class Hand:
         if isinstance(operation, op.Read | op.Write) and operation.space == op.Space.GICD:
             self.leave(operation.vcpu)
             row = GICD.row_at(operation.address)
-            if not self.bench.xen and row is not None and row.live:
+            if not self.bench.xen and row is not None and (row.folds if is_write(operation) else row.live):
                 for vcpu in range(VCPUS):
                     self.leave(vcpu)
         value = self.do(operation)
-        if not self.bench.xen and any(call.kind == EffectKind.DEACTIVATE for call in self.bench.calls):
-            self.leave(operation.vcpu)  # nothing else would look at a latch that its list register withheld
+        if not self.bench.xen and self.leaves_something_behind(operation):
+            self.leave(operation.vcpu)
         self.settle()
         for vcpu in range(VCPUS):
             if self.bench.maintenance(vcpu):
                 self.leave(vcpu)
                 self.settle()
         return value
+
+    def leaves_something_behind(self, operation: Any) -> bool:
+        """An EOI after which no maintenance interrupt comes, although a world switch would change something.
+
+        A tied interrupt was deactivated, whose list register may have withheld a latch; or one is pending again here
+        that was meanwhile aimed elsewhere.
+        """
+        if any(call.kind == EffectKind.DEACTIVATE for call in self.bench.calls):
+            return True
+        if (
+            not is_write(operation)
+            or operation.space != op.Space.GICC
+            or operation.address not in (GICC_EOIR, GICC_DIR)
+        ):
+            return False
+        intid = operation.value & 0x3FF
+        loaded = [
+            word for word in self.bench.lr_state(operation.vcpu).lrs if word & 0x3FF == intid and word >> 28 & 3 == 1
+        ]
+        return (
+            bool(loaded)
+            and self.bench.info(intid, operation.vcpu if intid < 32 else op.NO_VCPU).target != operation.vcpu
+        )
 
     def do(self, operation: Any) -> Any:
         value = self.bench.do(operation).value
@@ -116,6 +145,7 @@ class Pair:
         self.automatic = Bench(variant, automatic=True, **kind)  # type: ignore[arg-type]
         self.hand = Hand(Bench(variant, **kind))  # type: ignore[arg-type]
         self.running: list[list[int]] = [[] for _ in range(VCPUS)]
+        self.dropped: list[list[int]] = [[] for _ in range(VCPUS)]  # ended by EOIR, perhaps not deactivated
         self.history: list[Any] = []
         self.priorities = [level << 3 for level in range(32)]  # those that no interrupt has
         self.random.shuffle(self.priorities)
@@ -172,7 +202,8 @@ class Pair:
                 if answer & 0x3FF < 1020:
                     self.running[vcpu].append(answer)
             case 6 | 7 if self.running[vcpu]:
-                self.both(op.Write(vcpu, op.Space.GICC, GICC_EOIR, 4, self.running[vcpu].pop()))
+                self.dropped[vcpu].append(self.running[vcpu].pop())
+                self.both(op.Write(vcpu, op.Space.GICC, GICC_EOIR, 4, self.dropped[vcpu][-1]))
             case 8:
                 self.gicd(random.choice((ISENABLER, ICENABLER, ISPENDR, ICPENDR))[1], word, vcpu=vcpu)
             case 9:
@@ -191,12 +222,28 @@ class Pair:
                 self.gicd(rare, random.getrandbits(32) & random.getrandbits(32), vcpu=vcpu)
             case 15 if random.random() < 0.3:
                 self.both(op.Write(vcpu, op.Space.GICC, GICC_PMR, 4, random.choice((0xF8, 0x80, 0x40))))
+            case 15 if random.random() < 0.3:
+                self.both(op.Write(vcpu, op.Space.GICC, GICC_CTLR, 4, random.choice((0x1, 0x7, 0x207, 0x201, 0xB))))
+            case 15 if self.dropped[vcpu]:
+                place = random.randrange(len(self.dropped[vcpu]))
+                self.both(op.Write(vcpu, op.Space.GICC, GICC_DIR, 4, self.dropped[vcpu].pop(place)))
+
+
+def compare(variant: str, lrs: int, seeds: range) -> None:
+    for seed in seeds:
+        pair = Pair(variant, lrs, seed)
+        for _ in range(300):
+            pair.step()
 
 
 @pytest.mark.parametrize("lrs", [1, 2, 4])
 @pytest.mark.parametrize("variant", ["xen", "correct"])
 def test_doing_it_by_hand_gives_the_same_answers(variant: str, lrs: int) -> None:
-    for seed in range(3):
-        pair = Pair(variant, lrs, seed)
-        for _ in range(300):
-            pair.step()
+    compare(variant, lrs, range(3))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lrs", [1, 2, 4, 16])
+@pytest.mark.parametrize("variant", ["xen", "correct"])
+def test_doing_it_by_hand_for_long_gives_the_same_answers(variant: str, lrs: int) -> None:
+    compare(variant, lrs, range(3, 43))
