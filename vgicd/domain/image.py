@@ -189,11 +189,13 @@ def _load_vcpu(domain: Domain, image: Image, vcpu: Vcpu) -> None:
     gich.lrs = list(lrs)
     state = image[f"{prefix}.state"]
     vcpu.used_lrs = gich.top = _upto(state, 0, gich.nr_lrs, f"{prefix}.used_lrs")
+    vcpu.loaded = []
     for index in range(vcpu.used_lrs):
         loaded = vgic.lookup(vcpu, lrs[index] & lr.VIRTUAL_ID)
         if loaded is None or loaded.vcpu is not vcpu:
             raise ValueError(f"{prefix}.lr{index} holds an interrupt that is not on its ap_list")
         loaded.slot = index
+        vcpu.loaded.append(loaded)
     vcpu.pcpu = _upto(state, 1, 0xFFFF, f"{prefix}.pcpu")
     vcpu.inside = bool(_upto(state, 2, 1, f"{prefix}.inside"))
     vcpu.powered = bool(_upto(state, 3, 1, f"{prefix}.powered"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vgicd.domain import operations as op
 from vgicd.domain.errors import Code, RequestError
+from vgicd.vgic.distributor import peek_pending
 from vgicd.vgic.dump import vgic_state, xen_dump
 from vgicd.vgic.irq import NR_PRIVATE, VgicIrq
 
@@ -75,7 +76,7 @@ class Queries:
             is_level=irq.is_level,
             line_level=irq.line_level,
             pending_latch=latch,
-            pending=vgic.peek_pending(irq, shown),
+            pending=bool(peek_pending(vgic, holder or irq.target_vcpu or vgic.vcpus[0], [irq])),
             active=active,
             group=irq.group,
             priority=irq.priority,

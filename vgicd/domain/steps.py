@@ -141,6 +141,7 @@ class Steps:
             if irq.vcpu is None:
                 vcpu.ap_list.append(irq)
             irq.slot = index
+            vcpu.loaded[index : index + 1] = [irq]
         vcpu.gich.write_lr(index, value)
         vcpu.used_lrs = vcpu.gich.top = max(vcpu.used_lrs, index + 1)
         vcpu.dirty = True

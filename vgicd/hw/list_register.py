@@ -17,14 +17,14 @@ _COMMON: Final = (
     Field("Priority", 23, 5, "bits [7:3] of the priority"),
     Field("VirtualID", 0, 10, "INTID that the guest acknowledges"),
 )
-SOFTWARE: Final = Layout(
+SOFTWARE: Final[Layout] = Layout(
     "GICH_LR (HW=0)",
     32,
     *_COMMON,
     Field("EOI", 19, doc="maintenance interrupt when the interrupt is deactivated"),
     Field("CPUID", 10, 3, "requesting CPU of an SGI"),
 )
-HARDWARE: Final = Layout("GICH_LR (HW=1)", 32, *_COMMON, Field("PhysicalID", 10, 10, "physical INTID"))
+HARDWARE: Final[Layout] = Layout("GICH_LR (HW=1)", 32, *_COMMON, Field("PhysicalID", 10, 10, "physical INTID"))
 
 HW: Final = SOFTWARE["HW"].mask
 GROUP1: Final = SOFTWARE["Grp1"].mask

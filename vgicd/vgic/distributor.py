@@ -171,15 +171,30 @@ def restore_cenable(vgic: Vgic, _vcpu: Vcpu, irqs: Irqs, value: int) -> None:
 def read_pending(vgic: Vgic, _vcpu: Vcpu, irqs: Irqs) -> int:
     value, bit = 0, 1
     for irq in irqs:
-        if irq.pending_latch or (irq.is_level and vgic.line_shown(irq)):
+        if irq.pending_latch or (irq.is_level and (vgic.line_shown(irq) if irq.hw else irq.line_level)):
             value |= bit
         bit <<= 1
     return value
 
 
 def peek_pending(vgic: Vgic, vcpu: Vcpu, irqs: Irqs) -> int:
-    overlay = vgic.access_overlay(vcpu)
-    return _bits(vgic.peek_pending(irq, overlay.get(irq)) for irq in irqs)
+    value = read_pending(vgic, vcpu, irqs)
+    first = irqs[0].intid
+    latched = 0
+    for holder in vgic.seen_through(vcpu, first):
+        for irq, word in vgic.held(holder):
+            place = irq.intid - first
+            if 0 <= place < len(irqs):
+                latch = vgic.pending_through(irq, word)
+                pending = latch or (irq.is_level and vgic.line_after_fold(irq, word))
+                value = value & ~(1 << place) | pending << place
+                latched |= latch << place
+    if first < NR_PRIVATE:
+        for place, irq in enumerate(irqs):
+            if irq.owner is not None:  # the exit drives its line first
+                pending = irq.pending_latch or latched >> place & 1 or irq.owner.level_at_exit(vcpu.id, irq.intid)
+                value = value & ~(1 << place) | bool(pending) << place
+    return value
 
 
 def write_spending(vgic: Vgic, vcpu: Vcpu, irqs: Irqs, value: int) -> None:
@@ -228,7 +243,7 @@ def read_active(_vgic: Vgic, _vcpu: Vcpu, irqs: Irqs) -> int:
 
 
 def peek_active(vgic: Vgic, vcpu: Vcpu, irqs: Irqs) -> int:
-    overlay = vgic.access_overlay(vcpu)
+    overlay = vgic.access_overlay(vcpu, irqs[0].intid)
     return _bits(overlay[irq].active if irq in overlay else irq.active for irq in irqs)
 
 
@@ -347,7 +362,7 @@ def read_sgi_sources(vgic: Vgic, _vcpu: Vcpu, irqs: Irqs) -> int:
 
 def peek_sgi_sources(vgic: Vgic, vcpu: Vcpu, irqs: Irqs) -> int:
     vgic.index_sgi_sources()
-    overlay = vgic.access_overlay(vcpu)
+    overlay = vgic.access_overlay(vcpu, irqs[0].intid)
     return int.from_bytes([overlay[irq].source if irq in overlay else irq.source for irq in irqs], "little")
 
 

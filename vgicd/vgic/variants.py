@@ -21,7 +21,6 @@ from vgicd.vgic.errors import FatalAssertion
 from vgicd.vgic.irq import LineOwner, VgicIrq
 from vgicd.vgic.vcpu import Vcpu
 from vgicd.vgic.vgic import Vgic
-from vgicd.vgic.world_switch import Folded
 
 
 def _all_ones(_vgic: Vgic, _vcpu: Vcpu, irqs: Irqs) -> int:
@@ -74,8 +73,8 @@ class XenBaseline(Vgic):
         """The virtual line also of a mapped interrupt, although it was dropped at entry (F19, q20)."""
         return irq.line_level
 
-    def line_after_fold(self, irq: VgicIrq, shown: Folded | None) -> bool:
-        return self.shown_line(irq, shown) if shown is not None else irq.line_level
+    def line_after_fold(self, irq: VgicIrq, word: int) -> bool:
+        return self.shown_line(irq, self.folded(irq, word))
 
     def blocked_while_active(self, irq: VgicIrq) -> bool:
         """A software level interrupt is shown pending and active: spurious if the line falls unseen (F3)."""
@@ -104,15 +103,13 @@ class XenBaseline(Vgic):
         if not vcpu.used_lrs:
             return
         gich.hcr &= ~UIE
-        for index in range(vcpu.used_lrs):
-            word = gich.lrs[index]
-            gich.lrs[index] = 0
-            irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
-            if irq is not None and irq.slot == index:
-                self.fold_lr(irq, word)
+        for irq, word in self.held(vcpu):
+            self.fold_lr(irq, word)
+        gich.lrs = [0] * gich.nr_lrs
         self.replay_eois(vcpu, gich.hcr >> 27)
         gich.hcr &= ~EN
         gich.top = vcpu.used_lrs = 0
+        vcpu.loaded = []
         gich.changed()
 
     def leave(self, vcpu: Vcpu) -> None:
@@ -135,6 +132,7 @@ class XenBaseline(Vgic):
                 continue
             word = gich.lrs[count] = self.populate(irq)
             irq.slot = count
+            vcpu.loaded.append(irq)
             count += 1
             vcpu.last_lr_irq = irq
             if self.watched:

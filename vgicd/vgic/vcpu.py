@@ -22,6 +22,7 @@ class Vcpu:
         "id",
         "inside",
         "last_lr_irq",
+        "loaded",
         "pcpu",
         "powered",
         "private",
@@ -35,6 +36,7 @@ class Vcpu:
         self.private = [VgicIrq(intid, self) for intid in range(NR_PRIVATE)]
         self.ap_list = ApList(self)
         self.used_lrs = 0
+        self.loaded: list[VgicIrq] = []  # what each of them was filled with
         self.shadow = [0] * gich.nr_lrs  # the list registers as loaded: what differs now, the guest has changed
         self.last_lr_irq: VgicIrq | None = None  # the last one placed in a list register at entry
         self.groups = 0  # GICV_CTLR's group enables as of the last entry

@@ -5,10 +5,12 @@ Methods that a docstring calls a step are what `variants` overrides; nothing els
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from vgicd.hw.events import EventKind
 from vgicd.registers import Frame
 from vgicd.vgic.distributor import GICD
-from vgicd.vgic.irq import VgicIrq
+from vgicd.vgic.irq import NR_PRIVATE, VgicIrq
 from vgicd.vgic.vcpu import Vcpu
 from vgicd.vgic.world_switch import Folded, WorldSwitch
 
@@ -19,9 +21,9 @@ class Vgic(WorldSwitch):
     `folding_all` is set by whoever switches worlds: accesses to live registers fold every vCPU first.
     """
 
-    frame: Frame = GICD
-    aborts = False  # step: does a refused access abort, or read zero and ignore writes?
-    folds_all = True  # step: does an access to a live register fold every vCPU?
+    frame: ClassVar[Frame] = GICD
+    aborts: ClassVar[bool] = False  # step: does a refused access abort, or read zero and ignore writes?
+    folds_all: ClassVar[bool] = True  # step: does an access to a live register fold every vCPU?
 
     def reset_step(self) -> None:
         """With one vCPU every SPI goes to it, written target or not (IHI 0048B 4.3.12)."""
@@ -70,28 +72,20 @@ class Vgic(WorldSwitch):
         """Step: the line part of a level interrupt as I[SC]PENDR show it: the physical line, if tied (F19)."""
         return self.physical.pending(irq.hwintid) if irq.hw else irq.line_level
 
-    def access_overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
-        """What an access by `vcpu` to a live register would find folded: its own state, or everybody's."""
-        if not self.folding_all:
-            return self.overlay(vcpu)
+    def seen_through(self, vcpu: Vcpu, intid: int) -> list[Vcpu]:
+        """Whose list registers an access by `vcpu` to a live register of `intid` would find folded."""
+        return self.vcpus if self.folding_all and intid >= NR_PRIVATE else [vcpu]
+
+    def access_overlay(self, vcpu: Vcpu, intid: int) -> dict[VgicIrq, Folded]:
+        """What an access by `vcpu` to a live register of `intid` would find instead of the interrupts' own state."""
         overlay: dict[VgicIrq, Folded] = {}
-        for other in self.vcpus:
+        for other in self.seen_through(vcpu, intid):
             overlay.update(self.overlay(other))
         return overlay
 
-    def peek_pending(self, irq: VgicIrq, shown: Folded | None) -> bool:
-        """The I[SC]PENDR bit that a guest would read now; `shown` is `irq` seen through its list register."""
-        if shown.pending_latch if shown is not None else irq.pending_latch:
-            return True
-        if not irq.is_level:
-            return False
-        if irq.owner is not None and irq.target_vcpu is not None and irq.intid < 32:
-            return irq.owner.level_at_exit(irq.target_vcpu.id, irq.intid)
-        return self.line_after_fold(irq, shown)
-
-    def line_after_fold(self, irq: VgicIrq, shown: Folded | None) -> bool:
-        """Step: the line that `line_shown` would show after folding."""
-        return self.line_shown(irq)
+    def line_after_fold(self, irq: VgicIrq, word: int) -> bool:
+        """Step: the line that `line_shown` would show once `irq`'s LR `word` is folded."""
+        return self.line_shown(irq) if irq.hw else irq.line_level
 
     def change_active(self, vcpu: Vcpu, irq: VgicIrq, active: bool) -> None:
         """Step: I[SC]ACTIVER by `vcpu`; the physical active state follows, an SGI becomes the writer's own."""
@@ -136,7 +130,7 @@ class Vgic(WorldSwitch):
         Its private interrupts are neither pending nor active, its list is empty, its virtual interface idle; SPIs
         that it held are deactivated and queued anew.
         """
-        held = [irq for irq in vcpu.ap_list.irqs if irq.intid >= 32]
+        held = [irq for irq in vcpu.ap_list.irqs if irq.intid >= NR_PRIVATE]
         for irq in list(vcpu.ap_list.irqs):
             vcpu.ap_list.remove(irq)
         for irq in vcpu.private:

@@ -7,7 +7,8 @@ an IRQ in an LR of v is on v's ap_list (I3); no INTID is in two LRs of one vCPU 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
 
 from vgicd.hw import list_register as lr
 from vgicd.hw.events import EventKind
@@ -69,17 +70,22 @@ class WorldSwitch(Virqs):
         gich = vcpu.gich
         gich.lrs = [0] * gich.nr_lrs
         gich.top = vcpu.used_lrs = 0
+        vcpu.loaded = []
 
     def _fold(self, vcpu: Vcpu, *, everything: bool) -> None:
         gich, ap_list = vcpu.gich, vcpu.ap_list
         if vcpu.groups != gich.ctlr & 3:
             ap_list.touch_all()
         if everything or vcpu.dirty:
-            shadow = vcpu.shadow
-            for index, word, irq in self.loaded(vcpu):
+            lrs, shadow = gich.lrs, vcpu.shadow
+            for index, irq in enumerate(vcpu.loaded):
+                if irq.slot != index or irq.vcpu is not vcpu:
+                    continue  # folded already
+                word = lrs[index]
                 if everything or word != shadow[index] or irq.touched or (irq.hw and irq.is_level):
                     self.fold_lr(irq, word)
-                    ap_list.touch(irq)
+                    if not irq.touched:
+                        ap_list.touch(irq)
         missed = gich.hcr >> EOI_COUNT_SHIFT
         if missed:
             self.replay_eois(vcpu, missed)
@@ -87,34 +93,33 @@ class WorldSwitch(Virqs):
         gich.changed()
         vcpu.dirty = True
 
-    def loaded(self, vcpu: Vcpu) -> list[tuple[int, int, VgicIrq]]:
-        """(index, word, interrupt) of `vcpu`'s list registers that hold an interrupt's state."""
-        held = []
-        for index, word in enumerate(vcpu.gich.lrs[: vcpu.used_lrs]):
-            irq = self.lookup(vcpu, word & lr.VIRTUAL_ID)
-            if irq is not None and irq.slot == index and irq.vcpu is vcpu:
-                held.append((index, word, irq))
-        return held
+    def held(self, vcpu: Vcpu) -> Iterator[tuple[VgicIrq, int]]:
+        """The interrupts whose state is in `vcpu`'s list registers, each with its word."""
+        for index, irq in enumerate(vcpu.loaded):
+            if irq.slot == index and irq.vcpu is vcpu:
+                yield irq, vcpu.gich.lrs[index]
 
     def folded(self, irq: VgicIrq, word: int) -> Folded:
         """What folding LR `word` makes of `irq`.  Pure; `fold_lr` does it and DEBUG reads show it."""
         active = bool(word & lr.ACTIVE)
-        active_source, latch, source = irq.active_source, irq.pending_latch, irq.source
+        active_source, source = irq.active_source, irq.source
         resample = False
+        latch = self.pending_through(irq, word)
         if irq.intid < NR_SGIS:
             cpu = (word & lr.CPUID) >> lr.SOURCE_SHIFT
             if active:
                 active_source = cpu
             if word & lr.PENDING:
-                latch = True
                 source |= 1 << cpu
-        elif not irq.is_level:
-            latch = latch or bool(word & lr.PENDING)
-        else:
-            latch = self.folded_latch(irq, word)
-            if irq.hw:
-                resample = bool(word & lr.PENDING) or (not active and self.resamples_on_deactivation(irq))
+        elif irq.is_level and irq.hw:
+            resample = bool(word & lr.PENDING) or (not active and self.resamples_on_deactivation(irq))
         return Folded(active, active_source, latch, source, resample)
+
+    def pending_through(self, irq: VgicIrq, word: int) -> bool:
+        """Would `irq`'s latch be set once its LR `word` is folded?"""
+        if irq.is_level:
+            return self.folded_latch(irq, word)
+        return irq.pending_latch or bool(word & lr.PENDING)
 
     def folded_latch(self, irq: VgicIrq, word: int) -> bool:
         """Step: the latch of a level interrupt after folding `word`; the acknowledge consumes a soft-pend only (R+)."""
@@ -200,8 +205,10 @@ class WorldSwitch(Virqs):
         nr_lrs = gich.nr_lrs
         if len(ap_list.irqs) > nr_lrs:
             ap_list.sort()
-        chosen = self._choose(ap_list, nr_lrs)
-        self._fold_displaced(vcpu, chosen)
+            chosen = self._choose(ap_list, nr_lrs)
+            self._fold_displaced(vcpu, chosen)
+        else:
+            chosen = self._choose(ap_list, nr_lrs)
         self._load(vcpu, chosen)
         gich.hcr = self.entry_hcr(vcpu)
         gich.changed()
@@ -231,7 +238,7 @@ class WorldSwitch(Virqs):
 
     def _fold_displaced(self, vcpu: Vcpu, chosen: list[VgicIrq]) -> None:
         """Fold what is still in a list register and has lost it to others."""
-        for _, word, irq in self.loaded(vcpu):
+        for irq, word in list(self.held(vcpu)):
             if irq not in chosen:
                 self.fold_lr(irq, word)
 
@@ -240,23 +247,25 @@ class WorldSwitch(Virqs):
         lrs = gich.lrs
         words = []
         mapped = False
-        for index, irq in enumerate(chosen):
+        index = 0
+        for irq in chosen:
             if irq.slot >= 0:
-                word = lrs[irq.slot]
+                words.append(lrs[irq.slot])
             else:
-                word = self.populate(irq)
+                words.append(self.populate(irq))
                 if self.watched:
-                    self.note(EventKind.LOAD, vcpu.id, irq.intid, word)
+                    self.note(EventKind.LOAD, vcpu.id, irq.intid, words[index])
             irq.slot = index
-            words.append(word)
+            index += 1
             if irq.hw and irq.is_level:
                 mapped = True
-        count = len(words)
-        words += [0] * (gich.nr_lrs - count)
+        vcpu.used_lrs = gich.top = index
+        vcpu.loaded = chosen[:]
+        vcpu.last_lr_irq = chosen[-1] if index else None
+        if index < gich.nr_lrs:
+            words += [0] * (gich.nr_lrs - index)
         gich.lrs = words
         vcpu.shadow = words[:]
-        vcpu.used_lrs = gich.top = count
-        vcpu.last_lr_irq = chosen[-1] if count else None
         vcpu.dirty = mapped or bool(vcpu.ap_list.touched)  # a mapped line is sampled at every exit
 
     def assess(self, irq: VgicIrq, vcpu: Vcpu) -> tuple[int, int]:
@@ -314,8 +323,8 @@ class WorldSwitch(Virqs):
             word |= lr.PENDING
         return word
 
-    shows_disabled = False  # step: an active interrupt is shown pending although disabled
-    reports_sgi_eoi = True  # step: while requests of other CPUs wait, an SGI's EOI asks for an exit
+    shows_disabled: ClassVar[bool] = False  # step: an active interrupt is shown pending although disabled
+    reports_sgi_eoi: ClassVar[bool] = True  # step: while requests of other CPUs wait, an SGI's EOI asks for an exit
 
     def active_cpuid(self, irq: VgicIrq) -> int:
         """Step: the CPUID to show for an active SGI: its sender's, or the guest's EOI would not match (F2)."""
@@ -387,7 +396,7 @@ class WorldSwitch(Virqs):
     def overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
         """What the interrupts that `vcpu` holds would be if it left the guest now.  Changes nothing."""
         shown: dict[VgicIrq, Folded] = {}
-        for _, word, irq in self.loaded(vcpu):
+        for irq, word in self.held(vcpu):
             shown[irq] = self.folded(irq, word)
         missed = vcpu.gich.hcr >> EOI_COUNT_SHIFT
         if missed:
