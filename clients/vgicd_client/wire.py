@@ -128,7 +128,7 @@ class Inbox:
     """Bytes in, whole replies out; events are kept aside.
 
     After a `ProtocolError` the stream can no longer be trusted: the connection must be closed.  `departed` is set
-    once the server has said that it stops.
+    once the server has said that it stops; `idle` says that nothing is half received.
     """
 
     def __init__(self) -> None:
@@ -138,11 +138,7 @@ class Inbox:
         self.arrivals: deque[Arrival] = deque()
         self.events: deque[Event] = deque()
         self.departed = False
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is half received."""
-        return not self._reader.pending
+        self.idle = True
 
     @property
     def has_events(self) -> bool:
@@ -158,6 +154,7 @@ class Inbox:
             raise ProtocolError(f"the peer broke the protocol: {fault.text}") from fault
         except WireError as error:
             raise ProtocolError(f"an event does not parse: {error}") from error
+        self.idle = not self._reader.pending
 
     def next_event(self) -> Event | None:
         """The oldest event kept, or None; a GAP stands where some were lost."""
