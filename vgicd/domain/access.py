@@ -461,5 +461,3 @@ class RegisterAccess:
     def _not_inside(self, vcpu: Vcpu) -> RequestError:
         cure = "power it on" if not vcpu.powered else "ENTER it first"
         return RequestError(Code.BAD_STATE, "vcpu", f"vCPU {vcpu.id} is outside the guest: {cure}")
-
-

@@ -166,7 +166,10 @@ class Domain:
         except KeyError:
             raise RequestError(Code.BAD_VALUE, "operation", f"{operation!r} is no operation") from None
         if kind in _READ_ONLY:
-            return op.Result(handler(operation), False, self.order, self.switch.outputs, _NO_EFFECTS)
+            try:
+                return op.Result(handler(operation), False, self.order, self.switch.outputs, _NO_EFFECTS)
+            except FatalAssertion as error:
+                raise _refusal(error) from error
         outputs = self.switch.outputs
         if self.config.variant == "xen":
             value, fault = self._guarded(handler, operation)
@@ -204,9 +207,7 @@ class Domain:
             self.vgic.effects.clear()
             self.vgic.events.clear()
             self.vgic.kicked = 0
-            raise RequestError(
-                Code.FATAL_ASSERTION, error.site, f"Xen would stop in {error.site} ({error.defect}): {error.text}"
-            ) from error
+            raise _refusal(error) from error
         return value, fault
 
     def prepare(self, key: Any, operation: op.Read | op.Write | op.Line) -> None:
@@ -319,6 +320,11 @@ class Domain:
     def check_invariants(self) -> None:
         """Raise InvariantError if the state contradicts itself."""
         check(self.vgic)
+
+
+def _refusal(error: FatalAssertion) -> RequestError:
+    text = f"Xen would stop in {error.site} ({error.defect}): {error.text}"
+    return RequestError(Code.FATAL_ASSERTION, error.site, text)
 
 
 def _check(config: DomainConfig) -> type[Vgic]:

@@ -46,9 +46,7 @@ def save(domain: Domain) -> Image:
         "physical.intid": tuple(sorted(vgic.physical.irqs)),
     }
     for name in _PHYSICAL:
-        image[f"physical.{name}"] = tuple(
-            int(getattr(irq, name)) for _, irq in sorted(vgic.physical.irqs.items())
-        )
+        image[f"physical.{name}"] = tuple(int(getattr(irq, name)) for _, irq in sorted(vgic.physical.irqs.items()))
     for name in VgicIrq.STATE:
         image[f"spi.{name}"] = tuple(int(getattr(irq, name)) for irq in vgic.spis)
     for vcpu in vgic.vcpus:

@@ -192,8 +192,9 @@ def peek_pending(vgic: Vgic, vcpu: Vcpu, irqs: Irqs) -> int:
     if first < NR_PRIVATE:
         for place, irq in enumerate(irqs):
             if irq.owner is not None:  # the exit drives its line first
-                pending = irq.pending_latch or latched >> place & 1 or irq.owner.level_at_exit(vcpu.id, irq.intid)
-                value = value & ~(1 << place) | bool(pending) << place
+                latch = irq.pending_latch or bool(latched >> place & 1)
+                level = irq.owner.level_at_exit(vcpu.id, irq.intid)
+                value = value & ~(1 << place) | (latch or level) << place
     return value
 
 

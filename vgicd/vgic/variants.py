@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from vgicd.hw import list_register as lr
@@ -123,9 +124,9 @@ class XenBaseline(Vgic):
             return
         ap_list.touch_all()
         ap_list.refresh(self.assess)
+        self.check_entry(vcpu)
         if len(ap_list.irqs) > gich.nr_lrs:
             ap_list.sort()
-        self.check_entry(vcpu)
         count = 0
         for irq in ap_list.irqs:
             if self.oracle(irq) is not vcpu:
@@ -146,9 +147,11 @@ class XenBaseline(Vgic):
         gich.changed()
 
     def check_entry(self, vcpu: Vcpu) -> None:
-        """Raise FatalAssertion before anything is loaded if an SGI to be loaded has no source."""
-        count = 0
-        for irq in vcpu.ap_list.irqs:
+        """Raise FatalAssertion before anything is changed if an SGI to be loaded has no source."""
+        irqs, count = vcpu.ap_list.irqs, 0
+        if len(irqs) > vcpu.gich.nr_lrs:
+            irqs = sorted(irqs, key=attrgetter("rank"))
+        for irq in irqs:
             if self.oracle(irq) is vcpu:
                 if irq.is_sgi and irq.pending_latch and not irq.source:
                     self.sourceless_sgi(irq)
