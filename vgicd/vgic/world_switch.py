@@ -7,7 +7,6 @@ an IRQ in an LR of v is on v's ap_list (I3); no INTID is in two LRs of one vCPU 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from vgicd.hw import list_register as lr
@@ -93,11 +92,10 @@ class WorldSwitch(Virqs):
         gich.changed()
         vcpu.dirty = True
 
-    def held(self, vcpu: Vcpu) -> Iterator[tuple[VgicIrq, int]]:
+    def held(self, vcpu: Vcpu) -> list[tuple[VgicIrq, int]]:
         """The interrupts whose state is in `vcpu`'s list registers, each with its word."""
-        for index, irq in enumerate(vcpu.loaded):
-            if irq.slot == index and irq.vcpu is vcpu:
-                yield irq, vcpu.gich.lrs[index]
+        lrs = vcpu.gich.lrs
+        return [(irq, lrs[index]) for index, irq in enumerate(vcpu.loaded) if irq.slot == index and irq.vcpu is vcpu]
 
     def folded(self, irq: VgicIrq, word: int) -> Folded:
         """What folding LR `word` makes of `irq`.  Pure; `fold_lr` does it and DEBUG reads show it."""
@@ -238,7 +236,7 @@ class WorldSwitch(Virqs):
 
     def _fold_displaced(self, vcpu: Vcpu, chosen: list[VgicIrq]) -> None:
         """Fold what is still in a list register and has lost it to others."""
-        for irq, word in list(self.held(vcpu)):
+        for irq, word in self.held(vcpu):
             if irq not in chosen:
                 self.fold_lr(irq, word)
 
