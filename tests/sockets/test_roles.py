@@ -71,13 +71,17 @@ def test_every_request_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("role", [Role.OBSERVE, Role.GUEST, Role.CONTROL])
-async def test_a_role_may_do_what_is_written_and_nothing_else(serving: Serving, role: Role) -> None:
-    async with serving() as served:
+@pytest.mark.parametrize("profile", ["virt", "xen-guest", "trace"])
+async def test_a_role_may_do_what_is_written_and_nothing_else(serving: Serving, role: Role, profile: str) -> None:
+    async with serving(domain={"profile": profile}) as served:
         witness, peer = await served.connect(Role.CONTROL), await served.connect(role)
         for opcode, fields in FIELDS.items():
             before = await witness.state()
             reply = await peer.ask(opcode, **fields)
             assert (reply.status != Status.DENIED) is (opcode in MAY[role]), Opcode(opcode).name
+            assert reply.status != Status.INTERNAL, Opcode(opcode).name
+            if reply.status == Status.OK:
+                messages.parse_reply(opcode, reply.body)
             if reply.status == Status.DENIED:
                 assert await witness.state() == before
 

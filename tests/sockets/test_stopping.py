@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import trio
 import trio.lowlevel
 from trio.testing import MockClock
@@ -16,9 +18,11 @@ from .conftest import Serving
 async def test_what_was_received_is_answered_and_the_last_frame_says_goodbye(serving: Serving) -> None:
     async with serving() as served:
         peer = await served.connect(Role.GUEST)
-        await peer.send(framing.hot_request(Opcode.READ, 1, 0, 4, 1, 4) * 2000)
+        requests = framing.hot_request(Opcode.READ, 1, 0, 4, 1, 4) * 3000
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 400_000)
+        assert await peer.sock.send(requests) == len(requests)
         served.daemon.stop("test")
-        assert [(await peer.receive()).order for _ in range(2000)] == list(range(1, 2001))
+        assert [(await peer.receive()).order for _ in range(3000)] == list(range(1, 3001))
         last = await peer.receive()
         assert (last.opcode, last.request_id, last.status) == (Opcode.BYE, 0, Status.OK)
         await peer.closed()

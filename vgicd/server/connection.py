@@ -33,6 +33,7 @@ AT_ONCE: Final = 65_536
 """Most bytes of replies that are sent with one call: the most that a seqpacket message holds."""
 
 _RECEIVE: Final = 65_536  # bytes asked for at a time, at least
+_LAST_RECEIVES: Final = 64  # times that is done for a peer that keeps sending while the daemon stops
 
 DEPARTED: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 """What a peer that is gone looks like: reset, timed out, unreachable."""
@@ -191,11 +192,18 @@ class Connection(ABC):
     def finish(self) -> None:
         """Serve what has been received, for the last time, and say goodbye; for a daemon that stops."""
         session = self.session
-        session.more = True
-        while session.more and self.blocked_since is None and not session.closing:
-            self._serve_turn(perf_counter() + SLICE_SECONDS)
+        for _ in range(_LAST_RECEIVES):
+            session.more = True
+            while session.more and self.blocked_since is None and not session.closing:
+                self._serve_turn(perf_counter() + SLICE_SECONDS)
+            if self.blocked_since is not None or session.closing or not self._receive_now():
+                break
         session.say_goodbye()
         self.flush()
+
+    def _receive_now(self) -> bool:
+        """Add to the buffer what has arrived and can be had without waiting; False if there is nothing."""
+        return False
 
 
 class SocketConnection(Connection):
@@ -265,6 +273,14 @@ class SocketConnection(Connection):
                 self.flush()
             if self.blocked_since is not None or perf_counter() > until:
                 until = await self._go_on(until)
+
+    def _receive_now(self) -> bool:
+        try:
+            count = self._receive(memoryview(self._buffer)[self._have :])
+        except OSError:
+            return False
+        self._have += count
+        return count > 0
 
     def _send(self) -> None:
         out = self.session.out
