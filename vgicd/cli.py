@@ -15,11 +15,15 @@ from typing import Any, Final, NoReturn
 import click
 from click.shell_completion import get_completion_class
 
-from vgicd import __version__, config, logs
-from vgicd.options import Declared
-from vgicd.server import daemon
-from vgicd.server.access import AccessError
-from vgicd.server.listeners import ListenError
+from vgicd import compiled
+
+compiled.use()  # before anything imports the core
+
+from vgicd import __version__, config, logs  # noqa: E402
+from vgicd.options import Declared  # noqa: E402
+from vgicd.server import daemon  # noqa: E402
+from vgicd.server.access import AccessError  # noqa: E402
+from vgicd.server.listeners import ListenError  # noqa: E402
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2

@@ -2,3 +2,7 @@
 
 `python -m tests.bench` measures everything; `python -m tests.bench.inprocess` only the domain, without a socket.
 """
+
+from vgicd import compiled
+
+compiled.use()  # as the daemon does

@@ -17,7 +17,7 @@ from typing import Final
 
 import trio
 
-from vgicd import __version__
+from vgicd import __version__, compiled
 from vgicd.config import Config, ConfigError
 from vgicd.domain.domain import Domain
 from vgicd.domain.errors import CreationError, RequestError
@@ -135,6 +135,7 @@ class Daemon:
             vcpus=domain.vcpus,
             spis=domain.spis,
             lrs=domain.lrs,
+            core="compiled" if compiled.in_use() else "interpreted",
         )
         self._notify(READY=1, STATUS=f"Serving {self.config.name} on {', '.join(self.addresses)}")
 
