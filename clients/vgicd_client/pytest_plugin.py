@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
-from vgicd_client.daemon import PrivateDaemon, private_daemon
+if TYPE_CHECKING:
+    from vgicd_client.daemon import PrivateDaemon
 
-DaemonFactory = Callable[..., PrivateDaemon]
+DaemonFactory = Callable[..., "PrivateDaemon"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def vgicd_daemons() -> Iterator[DaemonFactory]:
     """A function that starts a private daemon with the options given; all end with the test."""
+    from vgicd_client.daemon import private_daemon  # noqa: PLC0415 - only runs that use it pay for the import
+
     with ExitStack() as stack:
         yield lambda *arguments, **config: stack.enter_context(private_daemon(*arguments, **config))
 

@@ -97,7 +97,8 @@ class Client:
     """A connection to a daemon; made by `connect`, closed by `close` or its `with` block.
 
     `outputs`, `order` and `aborted` are those of the last reply: the output levels (bit 2v vIRQ, bit 2v+1 vFIQ of
-    vCPU v), its operation number, and whether the guest's access aborted.  `welcome` is the daemon's introduction.
+    vCPU v), its operation number, and whether the guest's access aborted.  `welcome` is the daemon's introduction,
+    as of HELLO: `reconnect` renews it after a RESET to another geometry.
 
     All methods raise `Refused` when the daemon refuses (nothing changed, the connection is unharmed),
     `ConnectionLost` when it is gone, and `ProtocolError` when it breaks the protocol; after those two the client is

@@ -60,7 +60,7 @@ def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
     click.echo(f"# {title}")
     width = max(len(name) for name, _ in given)
     for name, value in given:
-        click.echo(f"{name.ljust(width)}  {value}")
+        click.echo(f"{name.ljust(width)}  {value}".rstrip())
 
 
 def good(text: str) -> None:
