@@ -49,7 +49,8 @@ class TrioClient:
 
     `outputs` and `order` are those of the last reply that came: the output levels (bit 2v vIRQ, bit 2v+1 vFIQ of
     vCPU v) and its operation number; a reply of one's own has them exactly (`perform`).  `welcome` is the daemon's
-    introduction, as of HELLO: `reconnect` renews it after a RESET to another geometry.  Parameters and exceptions are those of `sync_client.connect` and of `sync_client.Client`.
+    introduction, as of HELLO: `reconnect` renews it after a RESET to another geometry.  Parameters and
+    exceptions are those of `sync_client.connect` and of `sync_client.Client`.
     """
 
     def __init__(
