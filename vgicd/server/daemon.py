@@ -119,7 +119,7 @@ class Daemon:
                     nursery.cancel_scope.cancel()
         finally:
             self._close_listeners()
-            log.info("serve.stopped", operations=self.domain.order)
+            log.info("serve.stopped", operations=self.domain.order, suppressed=self.lines.take_suppressed())
 
     def _ready(self) -> None:
         gc.collect()
