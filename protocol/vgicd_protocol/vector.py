@@ -33,7 +33,7 @@ ENTRY: Final = Struct(
 )
 RESULT: Final = Struct(
     "value" / Int64ul * "READ: the datum, 0 on a fault; else 0",
-    "status" / Int16ul * "OK, ABORT or FATAL_ASSERTION",
+    "status" / Int16ul * "OK or ABORT",
     "outputs" / Int16ul * "all outputs after this entry",
     "reserved" / Reserved(Int32ul),
 )

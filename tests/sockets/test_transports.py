@@ -227,3 +227,17 @@ async def test_a_vector_that_is_refused_late_is_undone(serving: Serving) -> None
         assert (await peer.state(), served.daemon.domain.order) == (state, order)
         await watcher.expect(Opcode.PING)
         assert watcher.events == []
+
+
+async def test_a_vector_in_which_xen_would_stop_is_refused_whole(serving: Serving) -> None:
+    """D1: a line beyond the domain's SPIs is an access beyond Xen's array; the write before it is taken back."""
+    async with serving(domain={"variant": "xen"}) as served:
+        peer = await served.connect(Role.CONTROL)
+        state, order = await peer.state(), served.daemon.domain.order
+        good = vector.ENTRY_CODEC.pack(0xFF, 0x104, 0, 0x41, Space.GICD)
+        fatal = vector.ENTRY_CODEC.pack(1, 500, 0xFFFF, 0x02, 0)
+        reply = await peer.ask_raw(Opcode.VECTOR, (3).to_bytes(4, "little") + good + fatal + good)
+        code, field = peer.refusal(reply)
+        assert code == Status.FATAL_ASSERTION
+        assert field.startswith("entries[1].")
+        assert (await peer.state(), served.daemon.domain.order) == (state, order)
