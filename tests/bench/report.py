@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tests.bench.ratios import Spread
 from tests.bench.targets import INFORMATION, TARGETS, Sample, Target
+from vgicd import compiled
 
 Times = Mapping[Sample, Sequence[float]]
 
@@ -31,10 +32,17 @@ def missed(times: Times) -> list[Target]:
     return [row for row, spread in verdicts(times).items() if row in TARGETS and not row.met(spread)]
 
 
+def core_kind() -> str:
+    """How the core runs, here and in the daemons."""
+    return "compiled" if compiled.in_use() else "interpreted"
+
+
 def show(console: Console, times: Times) -> None:
     """Print the times of each sample and the ratios against their targets."""
     rounds = len(next(iter(times.values())))
-    samples = Table(title=f"Time per operation, µs ({rounds} interleaved rounds)", title_justify="left")
+    samples = Table(
+        title=f"Time per operation, µs ({rounds} interleaved rounds, {core_kind()} core)", title_justify="left"
+    )
     samples.add_column("sample")
     for column in ("median", "least", "most", "operations/s"):
         samples.add_column(column, justify="right")
@@ -78,10 +86,11 @@ def document(times: Times, *, core: int, profiles: Mapping[str, str]) -> dict[st
     return {
         "format": "vgicd-bench/1",
         "machine": {
-            "cores": os.cpu_count(),
-            "core": core,
+            "cpus": os.cpu_count(),
+            "cpu": core,
             "kernel": platform.release(),
             "python": platform.python_version(),
+            "core": core_kind(),
         },
         "nanoseconds_per_operation": {sample.name: list(values) for sample, values in times.items()},
         "ratios": [
