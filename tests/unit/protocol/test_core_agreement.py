@@ -6,11 +6,12 @@ from dataclasses import fields
 
 import pytest
 
+from vgicd.domain import events as core_events
 from vgicd.domain import operations as op
 from vgicd.domain.config import DomainConfig
 from vgicd.domain.errors import Code
 from vgicd.hw.effects import EffectKind
-from vgicd_protocol import effects, errors, frames, messages, settings
+from vgicd_protocol import effects, errors, events, frames, messages, settings
 from vgicd_protocol.frames import Opcode
 
 OPERATIONS = {
@@ -94,11 +95,8 @@ def test_spaces_planes_and_effects_have_the_daemons_numbers() -> None:
 
 
 def test_events_have_the_daemons_numbers() -> None:
-    theirs = pytest.importorskip("vgicd.domain.events")
-    from vgicd_protocol import events
-
-    assert {kind.name: int(kind) for kind in events.EventKind} == {k.name: int(k) for k in theirs.EventKind}
-    assert events.Event._fields == theirs.Event._fields
+    assert {kind.name: int(kind) for kind in events.EventKind} == {k.name: int(k) for k in core_events.EventKind}
+    assert events.Event._fields == core_events.Event._fields
 
 
 def test_settings_are_the_fields_of_the_configuration_with_their_types() -> None:
