@@ -19,10 +19,8 @@ from rich.console import Console
 from tests.bench import inprocess, native, peers, scripts, workload
 from tests.bench.native import CannotRunError, Frame, WrongAnswerError, pinned
 from tests.bench.ratios import time_per_operation
-from tests.bench.targets import Sample
+from tests.bench.targets import VECTOR, Sample
 from tests.bench.workload import Stream
-
-VECTOR: Final = 512
 
 
 @dataclass(frozen=True)

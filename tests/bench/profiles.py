@@ -14,19 +14,21 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import inprocess
+from tests.bench import inprocess, scripts, serving
 from tests.bench.native import RUN_DEADLINE, CannotRunError
-from tests.bench.targets import TARGETS, Sample, Target
+from tests.bench.targets import TARGETS, VECTOR, Sample, Target
 from vgicd import compiled
 
 if TYPE_CHECKING:
     from tests.bench.plan import Bench
     from tests.bench.workload import Stream
 
-_SEQUENTIAL: Final = (Sample.IDLE, Sample.WORKING)
+_LENGTH: Final = 3_000
 _CROWDED: Final = (Sample.INPROCESS_CROWDED,)
 _WORKING: Final = (Sample.WORKING, Sample.WORKING_VECTOR, Sample.INPROCESS)
-_LENGTH: Final = 3_000
+_SEQUENTIAL: Final = (Sample.IDLE, Sample.WORKING)
+_VECTORS: Final = (Sample.IDLE_VECTOR, Sample.WORKING_VECTOR)
+_DEPTHS: Final = {Sample.IDLE_8: 8, Sample.IDLE_64: 64, Sample.IDLE_512: 512}
 
 
 def profiles(
@@ -60,17 +62,27 @@ def _stream(bench: Bench, sample: Sample) -> tuple[str, Stream]:
     if sample in _CROWDED:
         return "crowded", bench.crowded
     if sample in _WORKING:
-        return "working", bench.inprocess
+        return "working", bench.working
     return "idle", bench.idle.cut(_LENGTH)
 
 
 def _parts(sample: Sample, whole: float, stream: Stream, floor: float) -> str:
-    domain = inprocess.nanoseconds(stream)
-    rows = [("whole operation", whole), ("domain.apply, in process", domain)]
-    rest = whole - domain
-    if sample in _SEQUENTIAL:
-        rows.append(("two context switches and four system calls (the C echo)", floor))
-        rest -= floor
+    rows = [("whole operation", whole)]
     if sample not in (Sample.INPROCESS, Sample.INPROCESS_CROWDED):
-        rows.append(("the rest: receiving, codec, checks, sending", rest))
+        served = _served(sample, stream)
+        rows.append(("from a received frame to its reply: checks, codec and domain, in process", served))
+        rest = whole - served
+        if sample in _SEQUENTIAL:
+            rows.append(("two context switches and four system calls (the C echo)", floor))
+            rest -= floor
+        rows.append(("the rest: receiving, sending, the event loop", rest))
+    rows.append(("for comparison, one operation by Domain.apply", inprocess.nanoseconds(stream)))
     return "\n".join(f"{value / 1000:8.2f} µs  {what}" for what, value in rows)
+
+
+def _served(sample: Sample, stream: Stream) -> float:
+    if sample in _VECTORS:
+        frames = scripts.vector_frames(stream.steps, VECTOR)
+        return serving.nanoseconds(stream, frames, window=1, operations=VECTOR)
+    frames = scripts.hot_frames(stream.steps)
+    return serving.nanoseconds(stream, frames, window=_DEPTHS.get(sample, 1), operations=1)

@@ -13,6 +13,8 @@ from typing import Final
 
 from tests.bench.ratios import Spread, paired
 
+VECTOR: Final = 512  # entries of the VECTOR that is measured
+
 
 class Sample(StrEnum):
     """What one round measures, in the order in which it does."""
