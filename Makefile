@@ -14,6 +14,7 @@ help: ## show this list
 
 setup: $(VENV)/.complete ## the virtual environment and Debian's packages (fast when done)
 	@scripts/setup-debian
+	@test -d vgicd/_compiled || $(PYTHON) scripts/compile || echo 'setup: the core stays interpreted' >&2
 
 # Whatever may change what is installed is a prerequisite; the stamp is written last.
 $(VENV)/.complete: pyproject.toml constraints.txt scripts/setup
@@ -46,5 +47,5 @@ lock: ## renew constraints.txt with the newest versions that pyproject.toml allo
 	scripts/lock
 
 clean: ## remove everything that is made, the virtual environment included
-	rm -rf $(VENV) .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .cache vgicd/_compiled build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
