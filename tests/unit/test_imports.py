@@ -32,8 +32,8 @@ CORE = {
 }
 # What the core may take from the standard library: nothing that reaches outside the process or its arguments.
 CORE_STDLIB = {
-    "__future__", "abc", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "enum", "functools", "heapq",
-    "itertools", "operator", "types", "typing",
+    "__future__", "abc", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "enum", "functools",
+    "heapq", "itertools", "operator", "types", "typing",
 }  # fmt: skip
 REACH_OUTSIDE = {
     "asyncio", "click", "construct", "logging", "pygdbmi", "random", "rich", "secrets", "selectors", "socket", "ssl",
