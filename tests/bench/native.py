@@ -12,7 +12,7 @@ import struct
 import subprocess
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,19 +67,15 @@ def preferred() -> Iterator[None]:
     priority.  With the scheduler's autogroups a nice value counts among a session's own processes only, so that
     the session gets it as well.
     """
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
-    group = AUTOGROUP.read_text().rpartition("nice ")[2].strip() if AUTOGROUP.exists() else ""
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, BEST_NICE)
-        if group:
+    with ExitStack() as undo:
+        with suppress(OSError):  # whoever may not do this measures with a wider spread
+            nice = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, 0, BEST_NICE)
+            undo.callback(os.setpriority, os.PRIO_PROCESS, 0, nice)
+            group = AUTOGROUP.read_text().rpartition("nice ")[2].strip()
             AUTOGROUP.write_text(str(BEST_NICE))
-    try:
+            undo.callback(AUTOGROUP.write_text, group)
         yield
-    finally:
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, nice)
-            if group:
-                AUTOGROUP.write_text(group)
 
 
 def build(name: str) -> Path:

@@ -65,3 +65,12 @@ def test_a_damaged_script_is_refused(tmp_path: Path, damage: bytes) -> None:
     script.write_bytes((damage + script.read_bytes()[4:])[: -1 if not damage else None])
     with peers.echo(CORE) as connection, pytest.raises(CannotRunError, match=r"a\.script"):
         native.drive(connection, script, window=1, count=1, core=CORE)
+
+
+def test_core_and_priority_are_as_before_afterwards() -> None:
+    before = (os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0))
+    group = native.AUTOGROUP.read_text() if native.AUTOGROUP.exists() else ""
+    with native.preferred(), native.pinned(CORE):
+        assert os.sched_getaffinity(0) == {CORE}
+    assert (os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)) == before
+    assert not group or native.AUTOGROUP.read_text() == group
