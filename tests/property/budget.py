@@ -18,6 +18,6 @@ _COMMON: Final = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
     "phases": [Phase.explicit, Phase.generate, Phase.shrink],
 }
-BRIEF: Final = settings(max_examples=30, **_COMMON)
-QUICK: Final = settings(max_examples=100, **_COMMON)
+BRIEF: Final = settings(max_examples=25, **_COMMON)
+QUICK: Final = settings(max_examples=60, **_COMMON)
 THOROUGH: Final = settings(max_examples=400, **_COMMON)
