@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vgicd.domain import operations as op
+from vgicd.domain.devices.event_channel import GUEST_INTID
 from vgicd.domain.errors import Code, RequestError
 from vgicd.vgic.distributor import peek_pending
 from vgicd.vgic.dump import vgic_state, xen_dump
@@ -111,9 +112,7 @@ class Queries:
         """PENDING of the event channel's PPI; 31 where the profile has no event channel."""
         vcpu = self.vcpu(request.vcpu)
         channel = self.domain.devices.event_channel
-        irq = vcpu.private[channel.intid if channel is not None else 31]
-        shown = self.vgic.overlay(vcpu).get(irq)
-        return irq.line_level or (irq.pending_latch if shown is None else shown.pending_latch)
+        return self.vgic.pending_now(vcpu, vcpu.private[channel.intid if channel is not None else GUEST_INTID])
 
     def stats(self, _request: op.Stats) -> dict[str, int]:
         """Operations applied, and guest faults as `fault.KIND.REGISTER`."""

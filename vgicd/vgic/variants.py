@@ -87,6 +87,10 @@ class XenBaseline(Vgic):
         if not irq.line_level:
             self.physical.set_active(irq.hwintid, False)
 
+    def pending_now(self, vcpu: Vcpu, irq: VgicIrq) -> bool:
+        """A running vCPU's list registers are not consulted: an acknowledged soft-pend still counts (F17)."""
+        return irq.pending
+
     def sourceless_sgi(self, irq: VgicIrq) -> int:
         """BUG_ON: reached by D3 and D4."""
         raise FatalAssertion("D4", "vgic_v2_populate_lr", f"SGI {irq.intid} is pending without a source")

@@ -389,6 +389,11 @@ class WorldSwitch(Virqs):
                 return True
         return False
 
+    def pending_now(self, vcpu: Vcpu, irq: VgicIrq) -> bool:
+        """Step: is `irq`, private to `vcpu`, pending?  What its list register holds counts."""
+        shown = self.overlay(vcpu).get(irq)
+        return irq.pending if shown is None else shown.pending_latch or self.shown_line(irq, shown)
+
     # --- seeing through the list registers ------------------------------------------------------------------------
 
     def overlay(self, vcpu: Vcpu) -> dict[VgicIrq, Folded]:
