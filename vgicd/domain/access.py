@@ -19,6 +19,7 @@ from vgicd.hw.events import EventKind
 from vgicd.hw.gich import GICH
 from vgicd.hw.gicv import EOI_MODE, FIRST_SPECIAL, GICC
 from vgicd.registers import Frame, Register
+from vgicd.vgic.distributor import restore_iidr, revision_of
 from vgicd.vgic.errors import RestoreError
 from vgicd.vgic.state import MAX_VCPUS
 
@@ -40,6 +41,7 @@ _CTLR: Final = GICC["GICC_CTLR"].offset
 _EOIR: Final = GICC["GICC_EOIR"].offset
 _AEOIR: Final = GICC["GICC_AEOIR"].offset
 _DIR: Final = GICC["GICC_DIR"].offset
+_LRS: Final = GICH["GICH_LR"]
 _SIZES: Final = 1 | 2 | 4 | 8
 _SPACE_NAMES: Final = ("physical", "GICD", "GICC", "GICH", "DEVICE")
 
@@ -334,22 +336,19 @@ class RegisterAccess:
         if row is None or row.restore is None:
             name = frame.register_name(offset) if frame is not None else f"device offset {offset:#x}"
             raise RequestError(Code.READ_ONLY, "address", f"{name} holds no state to restore with {size} bytes")
+        self._check_restore(vcpu, space, row, value)
         if not self.domain.explicit:
             self.switch.exit_everybody()
-        elif space == _GICD and vcpu.inside:
-            raise self._still_inside(vcpu)
         try:
             if space == _GICC:
                 row.restore(vcpu.gich, value)
             elif space == _GICH:
-                self._restore_gich(vcpu, row, offset, value)
+                row.restore(vcpu.gich, offset, value)
             elif row.bits:
                 count = size * 8 // row.bits
                 row.restore(self.vgic, vcpu, self.vgic.range_of(vcpu, row.first(offset), count), value)
             else:
                 row.restore(self.vgic, vcpu, value)
-        except RestoreError as error:
-            raise RequestError(Code.BAD_VALUE, "value", error.text) from error
         finally:
             for other in self.vgic.vcpus:
                 self.vgic.touch_all(other)
@@ -358,11 +357,18 @@ class RegisterAccess:
             else:
                 self.switch.sense(vcpu)
 
-    def _restore_gich(self, vcpu: Vcpu, row: Register, offset: int, value: int) -> None:
-        if row.name == "GICH_LR":
-            raise RestoreError("list registers are restored with a state image, or set with LR_SET in explicit mode")
-        if row.restore is not None:
-            row.restore(vcpu.gich, offset, value)
+    def _check_restore(self, vcpu: Vcpu, space: int, row: Register, value: int) -> None:
+        """Refuse before anybody is taken out of the guest: that alone may change the state."""
+        if self.domain.explicit and space == _GICD and vcpu.inside:
+            raise self._still_inside(vcpu)
+        if row is _LRS:
+            text = "list registers are restored with a state image, or set with LR_SET in explicit mode"
+            raise RequestError(Code.BAD_VALUE, "value", text)
+        if row.restore is restore_iidr:
+            try:
+                revision_of(value)
+            except RestoreError as error:
+                raise RequestError(Code.BAD_VALUE, "value", error.text) from error
 
     # --- decoding and refusing ------------------------------------------------------------------------------------
 

@@ -191,8 +191,10 @@ class Domain:
 
     def _guarded(self, handler: Callable[[Any], Any], operation: Any) -> tuple[Any, bool]:
         """As in `apply`, for a variant that may hit a fatal assertion halfway: the state is then put back."""
-        before = None if self.explicit else state_image.save(self)
+        several = not self.explicit or isinstance(operation, op.Mode | op.Restore)  # steps that may fail halfway
+        before = state_image.save(self) if several else None
         faults = self.faults.copy() if before is not None else None
+        recorded = len(self._events)
         try:
             try:
                 value, fault = handler(operation), False
@@ -206,6 +208,7 @@ class Domain:
                 self.faults = faults
             self.vgic.effects.clear()
             self.vgic.events.clear()
+            del self._events[recorded:]
             self.vgic.kicked = 0
             raise _refusal(error) from error
         return value, fault

@@ -97,12 +97,20 @@ def read_iidr(vgic: Vgic, _vcpu: Vcpu) -> int:
     return NO_REVISION | vgic.iidr_revision << 12
 
 
+def revision_of(iidr: int) -> int:
+    """The revision that `iidr` names.
+
+    Raises RestoreError for a word that is not this distributor's with revision 0, 1 or 2.
+    """
+    revision = iidr >> 12 & 0xF
+    if iidr & ~0xF000 != NO_REVISION or revision > 2:
+        raise RestoreError(f"GICD_IIDR {iidr:#010x} is none of 0x4b01043b, 0x4b01143b, 0x4b01243b")
+    return revision
+
+
 def restore_iidr(vgic: Vgic, _vcpu: Vcpu, value: int) -> None:
     """Choose the revision that is written, as a VMM does before it restores the rest (F20, F24, F25)."""
-    revision = value >> 12 & 0xF
-    if value & ~0xF000 != NO_REVISION or revision > 2:
-        raise RestoreError(f"GICD_IIDR {value:#010x} is none of 0x4b01043b, 0x4b01143b, 0x4b01243b")
-    vgic.iidr_revision = revision
+    vgic.iidr_revision = revision_of(value)
 
 
 # --- IGROUPR ----------------------------------------------------------------------------------------------------------
