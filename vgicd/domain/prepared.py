@@ -74,6 +74,7 @@ def _read_gicd(domain: Domain, vcpu: Vcpu, row: Register, offset: int, size: int
             if value:
                 return None
             if vcpu.dirty or switch.maintenance or tied:
+                vgic.effects.clear()
                 switch.exit_for_read(vcpu, live=False)
                 answer: int = read(*arguments)
                 switch.settle()
@@ -97,6 +98,7 @@ def _read_gicd(domain: Domain, vcpu: Vcpu, row: Register, offset: int, size: int
             if not switch.maintenance and not tied:
                 domain.order += 1
                 return peek(*arguments)  # type: ignore[no-any-return]
+        vgic.effects.clear()
         switch.exit_for_read(vcpu, live=True)
         answer: int = peek(*arguments)
         switch.settle()
