@@ -80,7 +80,7 @@ class _Certainty:
                     return False
                 continue
             vcpu, space, address, size = operation[:4]
-            if operation[-1] or vcpu >= vcpus or size not in (1, 2, 4, 8):  # the last field is the plane
+            if operation[-1] or not 0 <= vcpu < vcpus or size not in (1, 2, 4, 8):  # the last field is the plane
                 return False
             if space == 0:
                 region = self._find(address)
@@ -99,5 +99,7 @@ class _Certainty:
         if NR_PRIVATE <= intid < vgic.nr_irqs:
             return vcpu == op.NO_VCPU and vgic.spis[intid - NR_PRIVATE].owner is None
         return (
-            NR_SGIS <= intid < NR_PRIVATE and vcpu < len(vgic.vcpus) and vgic.vcpus[vcpu].private[intid].owner is None
+            NR_SGIS <= intid < NR_PRIVATE
+            and 0 <= vcpu < len(vgic.vcpus)
+            and vgic.vcpus[vcpu].private[intid].owner is None
         )
