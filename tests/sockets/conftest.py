@@ -32,6 +32,7 @@ class WirePeer:
     def __init__(self, sock: trio.socket.SocketType) -> None:
         self.sock = sock
         self.events: list[Reply] = []
+        self.portion = 1 << 16  # bytes received at a time, at most
         self._reader = framing.FrameReader(smallest=REPLY_HEAD_SIZE)
         self._joiner = framing.ReplyJoiner()
         self._replies: list[Reply] = []
@@ -52,7 +53,7 @@ class WirePeer:
     async def receive_any(self) -> Reply:
         while not self._replies:
             with trio.fail_after(PATIENCE):
-                data = await self.sock.recv(1 << 16)
+                data = await self.sock.recv(self.portion)
             if not data:
                 raise EOFError
             for frame in self._reader.feed(data):

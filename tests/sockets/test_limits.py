@@ -113,6 +113,36 @@ async def test_a_slow_reader_gets_everything(serving: Serving, autojump_clock: M
                 assert (reply.status, reply.request_id) == (Status.OK, number)
 
 
+async def take_slowly(peer: WirePeer, replies: int) -> None:
+    """Take the replies 0 to `replies` - 1, all but the last few at 32 KiB in some three seconds."""
+    peer.portion = 1 << 15
+    for number in range(replies):
+        if number < replies - 50:
+            await trio.sleep(1)
+        reply = await peer.receive()
+        assert (reply.status, reply.request_id) == (Status.OK, number)
+
+
+async def test_a_peer_that_always_takes_some_is_not_slow(serving: Serving, autojump_clock: MockClock) -> None:
+    async with serving() as served:
+        peer, start = await served.connect(Role.CONTROL), trio.current_time()
+        await peer.send(b"".join(framing.request(Opcode.SNAPSHOT, number) for number in range(150)))
+        await take_slowly(peer, 150)
+        assert trio.current_time() - start >= 100
+        await peer.expect(Opcode.PING)
+
+
+async def test_a_frame_that_is_not_read_is_not_late(serving: Serving, autojump_clock: MockClock) -> None:
+    """While replies wait for the peer nothing is read; the rest of a frame may lie in the kernel for long."""
+    async with serving() as served:
+        peer, last = await served.connect(Role.CONTROL), framing.request(Opcode.PING, 150)
+        await peer.send(b"".join(framing.request(Opcode.SNAPSHOT, number) for number in range(150)) + last[:5])
+        await take_slowly(peer, 150)
+        await trio.sleep(5)
+        await peer.send(last[5:])
+        assert (await peer.receive()).request_id == 150
+
+
 async def test_the_connections_of_a_user_are_limited(serving: Serving) -> None:
     async with serving(limits={"connections_per_uid": 3}) as served:
         peers = [await served.connect() for _ in range(3)]

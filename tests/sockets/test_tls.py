@@ -115,6 +115,19 @@ async def test_a_certificate_that_no_rule_names_is_denied(
         await trio.aclose_forcefully(stream)
 
 
+async def test_what_ends_a_session_is_said_inside_tls_too(
+    serving: Serving, certificates: Path, sections: dict[str, dict[str, object]]
+) -> None:
+    async with serving(**sections, limits={"hello_seconds": 0.5}) as served:
+        stream = await connect(served, certificates, "bench")
+        await stream.do_handshake()
+        (reply,) = await replies(stream, 1)
+        assert (reply.opcode, reply.status) == (Opcode.ERROR, Status.NOT_HELLO)
+        with pytest.raises(EOFError):
+            await replies(stream, 1)
+        await trio.aclose_forcefully(stream)
+
+
 @pytest.mark.parametrize("name", [None, "stranger"])
 async def test_without_a_certificate_of_the_authority_there_is_no_session(
     serving: Serving, certificates: Path, sections: dict[str, dict[str, object]], name: str | None

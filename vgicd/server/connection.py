@@ -16,8 +16,11 @@ that no task has to be woken for them.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import struct
+import termios
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import perf_counter
@@ -32,6 +35,7 @@ from vgicd_protocol.errors import Status
 AT_ONCE: Final = 65_536
 """Most bytes of replies that are sent with one call: the most that a seqpacket message holds."""
 
+_INT: Final = struct.Struct("@i")
 _RECEIVE: Final = 65_536  # bytes asked for at a time, at least
 _LAST_RECEIVES: Final = 64  # times that is done for a peer that keeps sending while the daemon stops
 
@@ -51,6 +55,7 @@ class Connection(ABC):
         self.opened = trio.current_time()
         self.scope = trio.CancelScope()
         self._buffer = bytearray(limits.frame + _RECEIVE)
+        self._untaken = 0  # bytes that the peer had not taken when last watched
         self._have = 0  # bytes in the buffer that are not served yet
         self._writable = trio.Event()  # output is stuck: the writer has work
         self._drained = trio.Event()  # it is gone: the reader may go on
@@ -77,20 +82,34 @@ class Connection(ABC):
             self.scope.cancel()
 
     def watch(self, now: float) -> None:
-        """Close the connection if one of its deadlines has passed."""
+        """Close the connection if one of its deadlines has passed; if it can be told why, once it has been."""
         limits, session = self.limits, self.session
-        if not session.greeted and now - self.opened > limits.hello_seconds:
-            session.refuse(Status.NOT_HELLO, f"No HELLO came within {limits.hello_seconds:g} s.")
-            self.flush()
-            self.close("no hello")
-        elif self.partial_since is not None and now - self.partial_since > limits.partial_seconds:
-            session.refuse(Status.FRAME_LENGTH, f"A frame was not finished within {limits.partial_seconds:g} s.")
-            self.flush()
-            self.close("partial frame")
-        elif self.blocked_since is not None and now - self.blocked_since > limits.write_seconds:
+        if not session.closing:
+            if not session.greeted and now - self.opened > limits.hello_seconds:
+                session.refuse(Status.NOT_HELLO, f"No HELLO came within {limits.hello_seconds:g} s.")
+            elif self._is_partial(now):
+                session.refuse(Status.FRAME_LENGTH, f"A frame was not finished within {limits.partial_seconds:g} s.")
+            if session.closing:
+                self.flush()
+        if self.blocked_since is None:
+            if session.closing:
+                self.close(session.closing)
+        elif self._is_stalled(now):
             self.close("slow reader")
-        elif session.events.full_since is not None and now - session.events.full_since > limits.event_full_seconds:
+        if session.events.full_since is not None and now - session.events.full_since > limits.event_full_seconds:
             self.close("slow subscriber")
+
+    def _is_partial(self, now: float) -> bool:
+        """Has the peer had its time to finish a frame? What is not read, because it is blocked, is not late."""
+        since = self.partial_since if self.blocked_since is None else None
+        return since is not None and now - since > self.limits.partial_seconds
+
+    def _is_stalled(self, now: float) -> bool:
+        """Has a blocked peer taken nothing of what waits for it, here or in the kernel, for the write deadline?"""
+        before, self._untaken = self._untaken, len(self.session.out) + self._in_kernel()
+        if self._untaken < before:
+            self.blocked_since = now
+        return self.blocked_since is not None and now - self.blocked_since > self.limits.write_seconds
 
     # --- output -------------------------------------------------------------------------------------------------
 
@@ -101,6 +120,10 @@ class Connection(ABC):
     @abstractmethod
     async def _send_all(self) -> None:
         """Send all that is in `session.out` now, waiting as needed, and remove it from there. DEPARTED likewise."""
+
+    @abstractmethod
+    def _in_kernel(self) -> int:
+        """Bytes sent that the peer has not taken yet."""
 
     def flush(self) -> None:
         """Send what can be sent now; what cannot is the writer's, and stops the reader. Never blocks or raises."""
@@ -119,7 +142,7 @@ class Connection(ABC):
             self._writable.set()
 
     async def _writer(self) -> None:
-        """Send what `flush` could not, in rounds: each must be taken within the write deadline."""
+        """Send what `flush` could not, and what gathers meanwhile; `watch` sees that the peer takes some of it."""
         try:
             while True:
                 await self._writable.wait()
@@ -129,6 +152,8 @@ class Connection(ABC):
                     self.session.refill()
                 self.blocked_since = None
                 self.session.blocked = False
+                if self.partial_since is not None:
+                    self.partial_since = trio.current_time()  # the rest of the frame is read from now on
                 self._writable = trio.Event()
                 self._drained.set()
         except DEPARTED:
@@ -297,3 +322,14 @@ class SocketConnection(Connection):
         while self.session.out:
             await trio.lowlevel.wait_writable(self._fd)
             self._send()
+
+    def _in_kernel(self) -> int:
+        return unsent(self._sock)
+
+
+def unsent(sock: socket.socket) -> int:
+    """What SIOCOUTQ (tcp(7), and the same for UNIX sockets) says of `sock`'s send queue; 0 once it is closed."""
+    if sock.fileno() < 0:
+        return 0
+    answer = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(_INT.size))
+    return int(_INT.unpack(answer)[0])

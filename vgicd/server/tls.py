@@ -10,16 +10,19 @@ from __future__ import annotations
 import socket
 import ssl
 from time import perf_counter
+from typing import Final
 
 import trio
 
 from vgicd.config import ConfigError, Tls
 from vgicd.logs import get_logger
 from vgicd.server.access import Rules
-from vgicd.server.connection import DEPARTED, Connection
+from vgicd.server.connection import DEPARTED, Connection, unsent
 from vgicd.server.limits import SLICE_SECONDS, Limits
 from vgicd.server.session import Session
 from vgicd_protocol.errors import Status
+
+_RECORD: Final = 16_384  # bytes of one TLS record; what a peer takes at a time
 
 log = get_logger()
 
@@ -54,6 +57,7 @@ class TlsConnection(Connection):
         self, sock: socket.socket, session: Session, limits: Limits, context: ssl.SSLContext, rules: Rules
     ) -> None:
         super().__init__(session, limits)
+        self._sock = sock
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._stream = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         self._rules = rules
@@ -100,6 +104,10 @@ class TlsConnection(Connection):
 
     async def _send_all(self) -> None:
         out = self.session.out
-        sending = bytes(out)
-        await self._stream.send_all(sending)
-        del out[: len(sending)]
+        while out:
+            sending = bytes(out[:_RECORD])
+            await self._stream.send_all(sending)
+            del out[: len(sending)]
+
+    def _in_kernel(self) -> int:
+        return unsent(self._sock)
