@@ -35,7 +35,8 @@ _GICD: Final = int(Space.GICD)
 _GICC: Final = int(Space.GICC)
 _GICH: Final = int(Space.GICH)
 _DEVICE: Final = int(Space.DEVICE)
-_IAR: Final = GICC["GICC_IAR"].offset
+_IAR_ROW: Final = GICC["GICC_IAR"]
+_IAR: Final = _IAR_ROW.offset
 _AIAR: Final = GICC["GICC_AIAR"].offset
 _CTLR: Final = GICC["GICC_CTLR"].offset
 _EOIR: Final = GICC["GICC_EOIR"].offset
@@ -83,7 +84,7 @@ class RegisterAccess:
         if space == _PHYSICAL:
             found = self._decode(address, plane)
             if found is None:
-                return self._unmapped_read(size)
+                return self._unmapped_read(vcpu, address, size)
             space, address = found
         if plane != _GUEST:
             return self._peek(vcpu, space, address, size)
@@ -107,7 +108,7 @@ class RegisterAccess:
         if row is None:
             if not self.domain.explicit:
                 self.switch.exit_for_read(vcpu, live=False)
-            return self._refused_read(self.frame, offset, size)
+            return self._refuse(_GICD, self.frame, vcpu, offset, size)
         if self.domain.explicit:
             reader = row.read
         else:
@@ -124,24 +125,22 @@ class RegisterAccess:
     def _read_gicc(self, vcpu: Vcpu, offset: int, size: int) -> int:
         if not vcpu.inside:
             raise self._not_inside(vcpu)
-        if offset == _IAR and size == 4:
-            return self._acknowledge(vcpu, GICC.by_word[3])
-        row = GICC.gate(offset, size)
         if self.vgic.watched:
             self._note_access(_GICC, vcpu, offset, size, 0)
+        if offset == _IAR and size == 4:
+            return self._acknowledge(vcpu, _IAR_ROW)
+        row = GICC.gate(offset, size)
         if row is None:
-            return self._refused_gicc(vcpu, offset, size)
+            return self._refuse(_GICC, GICC, vcpu, offset, size)
         if offset == _AIAR:
             return self._acknowledge(vcpu, row)
         value: int = row.read(vcpu.gich)
         return value
 
-    def _acknowledge(self, vcpu: Vcpu, row: Register | None) -> int:
+    def _acknowledge(self, vcpu: Vcpu, row: Register) -> int:
         gich = vcpu.gich
         apr = gich.apr
-        if self.vgic.watched:
-            self._note_access(_GICC, vcpu, _IAR, 4, 0)
-        value: int = row.read(gich) if row is not None else 0
+        value: int = row.read(gich)
         if gich.apr != apr:
             vcpu.dirty = True
             self.switch.sense(vcpu)
@@ -190,7 +189,7 @@ class RegisterAccess:
         if not self.domain.explicit:
             self.switch.exit_for_read(vcpu, live=False)
         if row is None:
-            return self._refused_read(window.frame, offset - window.base, size)
+            return self._refuse(_DEVICE, window.frame, vcpu, offset, size, base=window.base)
         arguments = (vcpu.id, offset - window.base) if window.banked else ()
         return int(row.read(window.device, *arguments)) & (1 << 8 * size) - 1
 
@@ -212,7 +211,7 @@ class RegisterAccess:
         if space == _PHYSICAL:
             found = self._decode(address, plane)
             if found is None:
-                self._unmapped_write()
+                self._unmapped_write(vcpu, address, size, value)
                 return
             space, address = found
         value &= (1 << 8 * size) - 1
@@ -239,7 +238,7 @@ class RegisterAccess:
         if not self.domain.explicit:
             self.switch.exit_for_write(vcpu, row is not None and row.folds)
         if row is None:
-            self._refused_write(self.frame, offset, size)
+            self._refuse(_GICD, self.frame, vcpu, offset, size, value, write=True)
         elif row.bits:
             first = (offset - row.offset) * 8 // row.bits
             row.write(vgic, vcpu, vgic.range_of(vcpu, first, size * 8 // row.bits), value)
@@ -254,7 +253,7 @@ class RegisterAccess:
         if self.vgic.watched:
             self._note_access(_GICC, vcpu, offset, size, value, write=True)
         if row is None:
-            self._refused_gicc(vcpu, offset, size)
+            self._refuse(_GICC, GICC, vcpu, offset, size, value, write=True)
             return
         gich = vcpu.gich
         if offset == _DIR and self.domain.traps_dir and self._dir_misses(vcpu, value):
@@ -284,7 +283,7 @@ class RegisterAccess:
         if not self.domain.explicit:
             self.switch.exit(vcpu)
         if row is None:
-            self._refused_write(window.frame, offset - window.base, size)
+            self._refuse(_DEVICE, window.frame, vcpu, offset, size, value, write=True, base=window.base)
         elif window.banked:
             row.write(window.device, vcpu.id, offset - window.base, value)
             window.device.update(self.vgic, vcpu.id)
@@ -396,31 +395,38 @@ class RegisterAccess:
             return None  # a hardware domain's CPU interface may be larger than its registers
         return region.space, offset
 
-    def _unmapped_read(self, size: int) -> int:
+    def _unmapped_read(self, vcpu: Vcpu, address: int, size: int) -> int:
         if self.changes:
             self.domain.count_fault("unmapped", "read")
+            self._note_fault(_PHYSICAL, vcpu, address, size, 0)
         if self.domain.config.trap_unmapped:
             raise GuestFault
         return (1 << 8 * size) - 1
 
-    def _unmapped_write(self) -> None:
+    def _unmapped_write(self, vcpu: Vcpu, address: int, size: int, value: int) -> None:
         self.domain.count_fault("unmapped", "write")
+        self._note_fault(_PHYSICAL, vcpu, address, size, value, write=True)
         if self.domain.config.trap_unmapped:
             raise GuestFault
 
-    def _refused_read(self, frame: Frame, offset: int, size: int, aborts: bool | None = None) -> int:
-        self._count(frame, offset, size)
-        if self.aborts if aborts is None else aborts:
+    def _refuse(
+        self,
+        space: int,
+        frame: Frame,
+        vcpu: Vcpu,
+        offset: int,
+        size: int,
+        value: int = 0,
+        *,
+        write: bool = False,
+        base: int = 0,
+    ) -> int:
+        """A guest fault at `offset` of `space`, where `frame` begins at `base`: it aborts, or reads 0."""
+        self._count(frame, offset - base, size)
+        self._note_fault(space, vcpu, offset, size, value, write=write)
+        if self.domain.strict_gicc if space == _GICC else self.aborts:
             raise GuestFault
         return 0
-
-    def _refused_write(self, frame: Frame, offset: int, size: int) -> None:
-        self._count(frame, offset, size)
-        if self.aborts:
-            raise GuestFault
-
-    def _refused_gicc(self, _vcpu: Vcpu, offset: int, size: int) -> int:
-        return self._refused_read(GICC, offset, size, self.domain.strict_gicc)
 
     def _count(self, frame: Frame, offset: int, size: int) -> None:
         row = frame.row_at(offset)
@@ -447,7 +453,11 @@ class RegisterAccess:
 
     def _note_access(self, space: int, vcpu: Vcpu, offset: int, size: int, value: int, *, write: bool = False) -> None:
         if self.vgic.watched >> EventKind.ACCESS & 1:
-            self.domain.note_access(vcpu.id, space << 28 | offset, size | write << 8, value)
+            self.domain.note_access(EventKind.ACCESS, vcpu.id, space << 28 | offset, size | write << 8, value)
+
+    def _note_fault(self, space: int, vcpu: Vcpu, offset: int, size: int, value: int, *, write: bool = False) -> None:
+        if self.vgic.watched >> EventKind.FAULT & 1:
+            self.domain.note_access(EventKind.FAULT, vcpu.id, space << 28 | offset, size | write << 8, value)
 
     def _no_vcpu(self, vcpu_id: int) -> RequestError:
         return RequestError(

@@ -290,10 +290,10 @@ class Domain:
 
         return observe
 
-    def note_access(self, vcpu_id: int, address: int, width: int, value: int) -> None:
-        """A register access, for watchers: the address does not fit the core's events, so it is recorded here."""
+    def note_access(self, kind: EventKind, vcpu_id: int, address: int, width: int, value: int) -> None:
+        """An ACCESS or FAULT, for watchers: the address does not fit the core's events, so it is recorded here."""
         self._collect(self.switch.outputs, order=self.order + 1)
-        self._events.append(Event(self.order + 1, EventKind.ACCESS, vcpu_id, width, address, value))
+        self._events.append(Event(self.order + 1, kind, vcpu_id, width, address, value))
 
     def _collect(self, outputs_before: int, order: int | None = None) -> None:
         number = self.order if order is None else order
@@ -307,7 +307,6 @@ class Domain:
     def count_fault(self, kind: str, register: str) -> None:
         """A guest fault happened."""
         self.faults[f"{kind}.{register}"] += 1
-        self.vgic.note(EventKind.FAULT, 0)
 
     # --- what others may ask ----------------------------------------------------------------------------------------
 
