@@ -85,6 +85,18 @@ async def test_a_frame_of_another_request_inside_an_upload_closes(serving: Servi
         assert (await peer.fault())[0] == Status.FRAME_ORDER
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_a_reserved_flag_on_any_frame_of_an_upload_is_refused_at_its_end(serving: Serving, place: int) -> None:
+    async with watched(serving) as (_, peer):
+        image = messages.parse_reply(Opcode.SNAPSHOT, await peer.state())["image"]
+        body = messages.build_request(Opcode.RESTORE, {"image": image})
+        for number, part in enumerate((body[:100], body[100:200], body[200:])):
+            flags = (0 if number == 2 else MORE) | (1 << 9 if number == place else 0)
+            await peer.send(head(12 + len(part), Opcode.RESTORE, flags=flags) + part)
+        assert peer.refusal(await peer.receive()) == (Status.RESERVED_BITS, "status")
+        await peer.expect(Opcode.PING)
+
+
 # --- HELLO ------------------------------------------------------------------------------------------------------
 
 

@@ -275,14 +275,11 @@ class Session:
         if upload is None:
             upload = self._upload = Upload(opcode, request_id)
             self._gate = _CLOSED  # a hot frame would break the upload's sequence: let the slow path say so
+        if upload.refusal is None:
             try:
-                requests.admit(self, opcode, flags & ~frames.MORE)
+                self._add(upload, flags & ~frames.MORE, body)
             except WireError as error:
                 upload.refusal = error
-        if upload.refusal is None:
-            upload.data += body
-            if len(upload.data) > self._limits.upload:
-                upload.refusal = WireError(Status.TOO_MANY, "", f"An upload has at most {self._limits.upload} bytes.")
                 upload.data.clear()
         if flags & frames.MORE:
             return None
@@ -291,6 +288,13 @@ class Session:
         if upload.refusal is not None:
             raise upload.refusal
         return bytes(upload.data)
+
+    def _add(self, upload: Upload, flags: int, body: bytes) -> None:
+        """Take what one frame brings. WireError if that frame, or all of them together, may not be."""
+        requests.admit(self, upload.opcode, flags)
+        upload.data += body
+        if len(upload.data) > self._limits.upload:
+            raise WireError(Status.TOO_MANY, "", f"An upload has at most {self._limits.upload} bytes.")
 
     def grant(self, role: Role) -> None:
         """HELLO has been accepted."""
