@@ -127,7 +127,7 @@ _ALL: Final = (
         value_of(text(TEXT_LIMIT, "utf-8")),
         "the state as text for people",
     ),
-    _observe(Opcode.STATS, NOTHING, STATS_STATE, "counters: operations, accesses, guest faults"),
+    _observe(Opcode.STATS, NOTHING, STATS_STATE, "counters: operations, and guest faults by kind and register"),
     _observe(
         Opcode.PENDING_CHECK,
         Struct(

@@ -49,7 +49,7 @@ SENTENCES: Final[dict[Status, str]] = {
     Status.OK: "The operation was applied.",
     Status.ABORT: "The guest's access faulted: deliver an abort to the guest.",
     Status.BAD_VCPU: "No such vCPU: use 0 to vcpus - 1 of WELCOME (0xFFFF owns an SPI's line).",
-    Status.BAD_INTID: "No such interrupt: use 0 to 31 + spis of WELCOME; a PPI's line needs its vCPU.",
+    Status.BAD_INTID: "No such interrupt: use 0 to 31 + spis of WELCOME; an SGI has no line, a PPI's needs its vCPU.",
     Status.BAD_ADDRESS: "The address is outside the named space: compare it with the frames of WELCOME.",
     Status.BAD_SIZE: "The size is not 1, 2, 4 or 8 bytes.",
     Status.BAD_VALUE: "A field is outside its range: compare it with the message's table.",

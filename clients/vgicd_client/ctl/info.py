@@ -42,7 +42,7 @@ def info(session: Session) -> None:
 @talks
 @click.pass_obj
 def stats(session: Session) -> None:
-    """Show the daemon's counters: operations, accesses, guest faults by kind and register."""
+    """Show the daemon's counters: operations, and guest faults by kind and register."""
     with session.connect() as client:
         counters = client.stats()
     if session.json:
