@@ -17,11 +17,13 @@ class ImageError(ClientError):
 
 
 def store(image: StateImage, path: Path) -> None:
-    """Write `image` to `path`, whole or not at all. Raises `OSError`."""
+    """Write `image` to `path`, whole or not at all. Raises `OSError`, which names `path`."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         beside.write_bytes(messages.build_reply(Opcode.SNAPSHOT, {"image": image}))
         beside.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 

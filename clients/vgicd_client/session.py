@@ -54,7 +54,7 @@ class Options:
         if isinstance(error, FileNotFoundError):
             hint = "; no daemon listens there: start one with `vgicd serve`"
         elif isinstance(error, ConnectionRefusedError):
-            hint = "; the daemon that listened there has ended"
+            hint = "; no daemon listens there" + (" any more" if self.address.path else "")
         elif isinstance(error, PermissionError):
             hint = "; the socket's mode does not let you in"
         return ConnectionLost(f"cannot connect to {self.address}: {reason}{hint}")

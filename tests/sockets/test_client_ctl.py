@@ -173,6 +173,8 @@ def test_snapshots(gic: Client, daemon: PrivateDaemon, tmp_path: Path) -> None:
     assert "spi.line_level" in result.output
     changes = json.loads(ctl(daemon, "snapshot", "diff", first, "--json").output)
     assert {"name": "spi.line_level", "position": 8, "before": 0, "after": 1} in changes
+    refused = ctl(daemon, "snapshot", "save", tmp_path / "none" / "x")
+    assert (refused.exit_code, refused.output) == (1, f"vgicctl: {tmp_path}/none/x: No such file or directory\n")
     text(daemon, "snapshot", "restore", first)
     assert gic.irq_info(40).line_level is False
 
@@ -292,7 +294,7 @@ def test_a_dead_socket_is_listed_as_such(run_folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(run_folder / "dead.sock"))
     (row,) = json.loads(alone("list", "--json").output)
-    assert "has ended" in row["problem"]
+    assert "no daemon listens there any more" in row["problem"]
 
 
 def test_the_environment_names_a_daemon(gic: Client, daemon: PrivateDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,6 +310,8 @@ def test_the_environment_names_a_daemon(gic: Client, daemon: PrivateDaemon, monk
     [
         (["-a", "vsock:1", "info"], 2, "is not an address"),
         (["-a", "unix:/nowhere", "info"], 3, "no daemon listens there"),
+        (["-a", "tcp:127.0.0.1:1", "info"], 3, "Connection refused; no daemon listens there\n"),
+        (["trace", "replay", "/nowhere"], 2, "/nowhere: cannot be read: No such file or directory\n"),
         (["nosuch"], 2, "No such command"),
         (["irq", "x"], 2, "is not a number"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,7 +51,7 @@ def sockets() -> Iterator[str]:
         except OSError:
             continue  # no such directory, or not ours to look into: no daemon of ours listens there
         for path in entries:
-            if path.suffix == ".sock" and stat.S_ISSOCK(path.stat().st_mode):
+            if path.suffix == ".sock" and path.is_socket():
                 yield f"unix:{path}"
 
 

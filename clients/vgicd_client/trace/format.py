@@ -209,7 +209,8 @@ def load(path: Path) -> Trace:
             _operation(_object(path, number + 1, line), path, number) for number, line in enumerate(lines, 1)
         )
     except (OSError, EOFError, zlib.error) as error:
-        raise TraceError(f"{path}: cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error  # without the path again
+        raise TraceError(f"{path}: cannot be read: {reason}") from error
     except UnicodeDecodeError as error:
         raise TraceError(f"{path}: is not UTF-8 text: {error}") from error
     if header.init_result and operations:

@@ -347,7 +347,7 @@ def stale_socket(path: Path) -> None:
     ("make", "words"),
     [
         (lambda path: path, "no daemon listens there"),
-        (stale_socket, "has ended"),
+        (stale_socket, "no daemon listens there any more"),
     ],
     ids=["nothing", "stale"],
 )
