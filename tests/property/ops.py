@@ -9,6 +9,7 @@ it acknowledged, mostly in reverse order, and leaves vCPUs that it entered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import accumulate
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -131,6 +132,7 @@ class Script:
             (2 * noise, self._rare),
             (14, self._switch),
             (2 if modes else 0, self._mode),
+            (8 if restores else 0, self._restore),
         ]
         self.weights = list(accumulate(weight for weight, _ in self.choices))
 
@@ -173,6 +175,10 @@ class Script:
             case op.Mode(explicit=explicit):
                 self.explicit = explicit
                 self.inside.clear()
+            case op.Reset(config=None):
+                self.explicit = self.config.profile == "trace"
+                self.inside.clear()
+                self.now = 0
             case op.Time(now=now):
                 self.now = now
 
@@ -419,6 +425,26 @@ class Script:
     def _mode(self, random: Random) -> Operation:
         return op.Mode(random.random() < 0.5)
 
+    def _restore(self, random: Random) -> Operation:
+        """The RESTORE plane: state set from outside, in any order and combination."""
+        vcpu, word = self._trapped(random), self._word(random)
+        block = random.choice((0x080, 0x100, 0x180, 0x200, 0x200, 0x280, 0x300, 0x300, 0x380))
+        space, offset, value = random.choice(
+            (
+                (GICD, block + 4 * word, self._bits(random, word)),
+                (GICD, block + 4 * word, self._bits(random, word)),
+                (GICD, 0x000, random.choice((0, 1))),
+                (GICD, 0x008, random.choice((0x4B01043B, 0x4B01143B, 0x4B01243B, 0))),
+                (GICD, 0x400 + 4 * random.randrange(self.nr_irqs // 4), random.getrandbits(32)),
+                (GICD, 0x820, random.getrandbits(32)),
+                (GICD, 0xC08, random.getrandbits(32)),
+                (GICD, random.choice((0xF10, 0xF20)), random.getrandbits(32)),
+                (GICC, random.choice((0x00, 0x04, 0x08, 0x1C, 0xD0)), random.choice((0, 1, 3, 0xF8, 0x201, WORD))),
+                (GICH, random.choice((0x00, 0x08, 0xF0, 0x100)), random.getrandbits(32)),
+            )
+        )
+        return op.Write(vcpu, space, offset, 4, value, op.Plane.RESTORE)
+
     def _look(self, random: Random) -> Operation:
         """Operations that must change nothing."""
         vcpu, intid = self._vcpu(random), self._intid(random)
@@ -455,5 +481,8 @@ class Script:
                 op.Time(max(self.now - 1, 0)),
                 op.Restore({}),
                 op.Restore({"nonsense": (1,)}),
+                op.Reset(),
+                op.Reset(replace(self.config, vcpus=9)),
+                op.Reset(replace(self.config, lrs=0)),
             )
         )
