@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vgicd.domain.address_map import VPL011_BASE
-from vgicd.domain.devices.bundle import VPL011_WINDOW
 from vgicd.domain.errors import Code, RequestError
 from vgicd.domain.operations import Plane, Read, Space, Write
 from vgicd.hw import list_register as lr
@@ -82,7 +80,7 @@ class RegisterAccess:
             return self._read_gicc(vcpu, address, size)
         self._check_request(space, address, size)
         if space == _PHYSICAL:
-            found = self._decode(address, plane)
+            found = self.domain.address_map.decode(address, guest=plane == _GUEST)
             if found is None:
                 return self._unmapped_read(vcpu, address, size)
             space, address = found
@@ -209,7 +207,7 @@ class RegisterAccess:
                 Code.READ_ONLY, "plane", "the DEBUG plane is for reads: write as the guest, or on the RESTORE plane"
             )
         if space == _PHYSICAL:
-            found = self._decode(address, plane)
+            found = self.domain.address_map.decode(address, guest=plane == _GUEST)
             if found is None:
                 self._unmapped_write(vcpu, address, size, value)
                 return
@@ -383,17 +381,6 @@ class RegisterAccess:
                 "address",
                 f"{_SPACE_NAMES[space]} offsets are below {limits[space]:#x}, not {address:#x}",
             )
-
-    def _decode(self, address: int, plane: int) -> tuple[int, int] | None:
-        region = self.domain.address_map.find(address)
-        if region is None or not (region.guest or plane != _GUEST):
-            return None
-        offset = address - region.base
-        if region.base == VPL011_BASE and region.space == _DEVICE:
-            return _DEVICE, offset + VPL011_WINDOW
-        if region.space == _GICC and offset >= GICC.size:
-            return None  # a hardware domain's CPU interface may be larger than its registers
-        return region.space, offset
 
     def _unmapped_read(self, vcpu: Vcpu, address: int, size: int) -> int:
         if self.changes:

@@ -63,7 +63,7 @@ class _Certainty:
         vgic = domain.vgic
         outside = domain.explicit  # where the distributor is accessed from; the CPU interface: always inside
         self._vgic = vgic
-        self._find = domain.address_map.find
+        self._decode = domain.address_map.decode
         self._limits = (0, vgic.frame.size, GICC.size)
         self._ready = (
             [False] * len(vgic.vcpus),
@@ -83,10 +83,10 @@ class _Certainty:
             if operation[-1] or not 0 <= vcpu < vcpus or size not in (1, 2, 4, 8):  # the last field is the plane
                 return False
             if space == 0:
-                region = self._find(address)
-                if region is None or not region.guest:
+                found = self._decode(address)
+                if found is None:
                     continue  # a guest fault at most
-                space, address = region.space, address - region.base
+                space, address = found
             if not 0 < space < len(limits) or not 0 <= address < limits[space] or not ready[space][vcpu]:
                 return False
         return True

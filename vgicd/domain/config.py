@@ -22,7 +22,7 @@ class DomainConfig:
     layout: str = "profile"  # profile | ordinary | hardware | direct (spec 6.8)
     gicd_base: int | None = None  # overrides the layout's; 4 KiB aligned
     gicc_base: int | None = None
-    gicc_size: int = 0x2000  # of the host's GICC, for layout hardware (may be 128 KiB)
+    gicc_size: int = 0x2000  # of the host's GICC; 128 KiB are a GIC-400's pages, each repeated over 64 KiB
     hardware_domain: bool = False  # may program physical trigger types (dom0)
     strict_abort: bool | None = None  # refused accesses abort (None: as the variant does)
     trap_unmapped: bool = False  # an access outside all regions aborts

@@ -42,10 +42,10 @@ def prepare(domain: Domain, operation: Read | Write | Line) -> Prepared | None:
     if operation.plane != Plane.GUEST:
         return None
     if space == Space.PHYSICAL:
-        region = domain.address_map.find(address)
-        if region is None or not region.guest:
+        found = domain.address_map.decode(address)
+        if found is None:
             return None
-        space, address = region.space, address - region.base
+        space, address = found
     vcpu = domain.vgic.vcpus[vcpu_id]
     reads = isinstance(operation, Read)
     if space == _GICC and address < GICC.size:
