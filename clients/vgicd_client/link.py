@@ -193,7 +193,7 @@ class Link:
         while arrivals:
             arrival = arrivals.popleft()
             self.outputs, self.order = arrival.outputs, arrival.order
-            waiter = self._waiters.get(arrival.request_id)
+            waiter = self._waiters.pop(arrival.request_id, None)
             if waiter is not None:
                 waiter.arrival = arrival
                 waiter.wake()

@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Self, TypeVar
 
 from vgicd_client import requests, session
 from vgicd_client.addresses import Address, open_socket
@@ -313,7 +313,9 @@ class Client:
             sent = 0
             try:
                 sent = self._send_bytes(frame)
-                if sent == HOT_SIZE and self._poll(self._patience):
+                if sent == HOT_SIZE:
+                    if not self._poll(self._patience):
+                        self._give_up()
                     count = self._receive_into(self._buffer)
                     if count == HOT_SIZE and self._inbox.idle:
                         _, _, answered, status, its_id, outputs, _, order, datum = _UNPACK(self._buffer)
@@ -379,10 +381,14 @@ class Client:
                 if arrival.request_id == request_id:
                     return arrival
             if not self._poll(self._patience):
-                text = f"no reply from {self.options.address} within {self.options.timeout:g} s"
-                self._drop(text)
-                raise ConnectionLost(text, maybe_applied=True)
+                self._give_up()
             self._took(self._receive_into(self._buffer))
+
+    def _give_up(self) -> NoReturn:
+        """No reply has come in time: close the connection."""
+        text = f"no reply from {self.options.address} within {self.options.timeout:g} s"
+        self._drop(text)
+        raise ConnectionLost(text, maybe_applied=True)
 
     def _took(self, count: int) -> None:
         """`count` bytes have come; 0 is the end of the connection."""

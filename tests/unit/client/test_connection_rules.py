@@ -236,10 +236,12 @@ def test_silence_is_not_waited_for_for_ever(scripted: Any, perform: Perform) -> 
         answered.wait(10)
 
     address = scripted(script)
+    start = time.monotonic()
     try:
-        first, second = perform(address, WRITE, PING, timeout=0.2)
+        first, second = perform(address, WRITE, PING, timeout=2.0)
     finally:
         answered.set()
+    assert 2.0 <= time.monotonic() - start < 3.5, "once, not once for each way of waiting"
     assert isinstance(first, ConnectionLost)
     assert "no reply" in str(first)
     assert first.maybe_applied
@@ -440,6 +442,26 @@ def test_tasks_pipeline_without_doing_anything_for_it(scripted: Any) -> None:
         return found
 
     assert trio.run(main) == {4 * n: 4 * n for n in range(8)}
+
+
+def test_a_cancelled_pipeline_leaves_nothing_behind(scripted: Any) -> None:
+    def script(peer: Any) -> None:
+        peer.hello()
+        frames = [peer.expect(Opcode.PING) for _ in range(3)]
+        last = peer.expect(Opcode.READ)
+        for frame in frames:
+            peer.reply(frame)
+        peer.reply(last, (5).to_bytes(8, "little"))
+
+    async def main() -> None:
+        async with TrioClient(scripted(script)) as client:
+            with trio.move_on_after(0.05):
+                await client.pipeline([PING] * 3)
+            assert await client.read(0, Space.GICD, 4) == 5
+            assert client._link is not None
+            assert not client._link._waiters
+
+    trio.run(main)
 
 
 def test_a_cancelled_call_does_not_disturb_the_next(scripted: Any) -> None:
