@@ -164,7 +164,7 @@ def check_config(file: Path) -> None:
     try:
         chosen = config.load(file)
         daemon.check(chosen)
-    except (config.ConfigError, AccessError) as error:
+    except (config.ConfigError, AccessError, ListenError) as error:
         _fail(EXIT_USAGE, str(error))
     click.echo(f"{file}: good")
 

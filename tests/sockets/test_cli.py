@@ -153,6 +153,15 @@ def test_check_config_says_what_serve_would(tmp_path: Path) -> None:
     file.write_text("[domain]\nvcpu = 3\n")
     mistaken = run("check-config", str(file))
     assert mistaken.stderr == f"vgicd: {file}: unknown key 'vcpu' in [domain]; did you mean 'vcpus'?\n"
+    for listen, words in (
+        ('tcp = ["0.0.0.0:5555"]', "is not a loopback address"),
+        ('tcp = ["127.0.0.1"]', "is not HOST:PORT"),
+        (f'unixpacket = ["/{"x" * 120}"]', "is longer than the 107 bytes"),
+    ):
+        file.write_text(f"[listen]\n{listen}\n")
+        unreachable = run("check-config", str(file))
+        assert (unreachable.exit_code, unreachable.stdout) == (2, "")
+        assert words in unreachable.stderr
 
 
 def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from vgicd.server.access import Peer, Rules, unix_peer
 from vgicd.server.connection import Connection, SocketConnection
 from vgicd.server.events import Hub
 from vgicd.server.limits import LineBudget
-from vgicd.server.listeners import Listener, Transport, open_listeners
+from vgicd.server.listeners import Listener, Transport, check_addresses, open_listeners
 from vgicd.server.packets import PacketConnection
 from vgicd.server.session import Session, Shared
 from vgicd.server.systemd import Notifier
@@ -49,13 +49,14 @@ def create_domain(config: Config) -> Domain:
 
 
 def check(config: Config) -> None:
-    """Everything that `run` would refuse before it listens. ConfigError or AccessError."""
+    """Everything that `run` would refuse before it listens. ConfigError, AccessError or ListenError."""
     create_domain(config)
     rules = Rules(config.access)
     if config.tls.enabled:
         server_context(config.tls)
         if not rules.names_certificates:
             raise ConfigError("With [tls], [access] must name at least one peer as cert:COMMON-NAME.")
+    check_addresses(config)
 
 
 def run(config: Config) -> None:

@@ -107,8 +107,7 @@ def _make_directory(directory: Path) -> None:
 
 def open_unix(path: Path, mode: int, transport: Transport = Transport.UNIX) -> Listener:
     """Listen at `path` with permissions `mode`. ListenError if it is taken, too long or not to be created."""
-    if len(os.fsencode(path)) > _MAX_UNIX_PATH:
-        raise ListenError(f"{path} is longer than the {_MAX_UNIX_PATH} bytes that a UNIX socket's path may have.")
+    _check_path(path)
     kind = socket.SOCK_SEQPACKET if transport is Transport.SEQPACKET else socket.SOCK_STREAM
     sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC)
     try:
@@ -165,8 +164,21 @@ def _remove_stale(path: Path) -> None:
     raise ListenError(f"{path} is held by a running daemon; stop that one or name another path.")
 
 
-def open_tcp(address: str, *, tls: bool) -> list[Listener]:
-    """Listen on every address that `HOST:PORT` resolves to (`[::1]:PORT` for IPv6; port 0 lets the system choose)."""
+def check_addresses(config: Config) -> None:
+    """Whatever of `config.listen` cannot be right, whoever else listens there: ListenError."""
+    for path in config.listen.unix + config.listen.unixpacket:
+        _check_path(Path(path))
+    for address in config.listen.tcp:
+        _resolve(address, tls=config.tls.enabled)
+
+
+def _check_path(path: Path) -> None:
+    if len(os.fsencode(path)) > _MAX_UNIX_PATH:
+        raise ListenError(f"{path} is longer than the {_MAX_UNIX_PATH} bytes that a UNIX socket's path may have.")
+
+
+def _resolve(address: str, *, tls: bool) -> list[tuple[int, object]]:
+    """The family and the socket address of everything that `address` means; loopback only unless `tls`."""
     host, port = split_address(address)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -179,9 +191,15 @@ def open_tcp(address: str, *, tls: bool) -> list[Listener]:
                     f"{address} is not a loopback address; beyond loopback vgicd needs certificate, key and "
                     "client_ca in [tls] of its configuration."
                 )
+    return list(dict.fromkeys((int(family), target) for family, *_, target in found))
+
+
+def open_tcp(address: str, *, tls: bool) -> list[Listener]:
+    """Listen on every address that `HOST:PORT` resolves to (`[::1]:PORT` for IPv6; port 0 lets the system choose)."""
+    targets = _resolve(address, tls=tls)
     opened: list[Listener] = []
     try:
-        for family, *_, target in dict.fromkeys(found):
+        for family, target in targets:
             opened.append(_listen_tcp(family, target, Transport.TLS if tls else Transport.TCP))
     except OSError as error:
         for listener in opened:
