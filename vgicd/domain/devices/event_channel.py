@@ -38,4 +38,7 @@ class EventChannel:
         return {"event_channel.flags": tuple(map(int, self.flags))}
 
     def load(self, words: dict[str, tuple[int, ...]]) -> None:
-        self.flags = [bool(word) for word in words["event_channel.flags"]]
+        flags = words["event_channel.flags"]
+        if max(flags) > 1:
+            raise ValueError(f"event_channel.flags are 0 or 1, not {max(flags)}")
+        self.flags = [bool(word) for word in flags]

@@ -43,7 +43,16 @@ FLAGS: Final = Layout(
 class Vpl011:
     """One UART."""
 
-    CONTROLS: Final = ("ilpr", "ibrd", "fbrd", "lcr_h", "cr", "ifls", "dmacr")
+    # Registers that keep what is written and do nothing (baud rates and line control of a virtual wire): offset, mask.
+    CONTROLS: Final = {
+        "ilpr": (0x020, 0xFF),
+        "ibrd": (0x024, 0xFFFF),
+        "fbrd": (0x028, 0x3F),
+        "lcr_h": (0x02C, 0xFF),
+        "cr": (0x030, 0xFF87),
+        "ifls": (0x034, 0x3F),
+        "dmacr": (0x048, 0x07),
+    }
 
     def __init__(self, vgic: Vgic) -> None:
         self.vgic = vgic
@@ -66,7 +75,10 @@ class Vpl011:
         accepted = data[: FIFO_DEPTH - len(self.rx)]
         if accepted:
             self.rx.extend(accepted)
-            self._received()
+            self.ris |= RTI
+            if len(self.rx) >= RX_TRIGGER:
+                self.ris |= RXI
+            self.drive()
         return len(accepted)
 
     def take_output(self) -> bytes:
@@ -75,19 +87,19 @@ class Vpl011:
         self.tx.clear()
         return data
 
-    def _received(self) -> None:
-        self.ris &= ~(RXI | RTI)
-        if self.rx:
-            self.ris |= RTI
-        if len(self.rx) >= RX_TRIGGER:
-            self.ris |= RXI
-        self.drive()
-
     def read_dr(self) -> int:
+        """The oldest byte, 0 when there is none.
+
+        Reading ends RXI below the trigger level and RTI with the last byte; what was cleared before stays so.
+        """
         if not self.rx:
             return 0
         value = self.rx.popleft()
-        self._received()
+        if len(self.rx) < RX_TRIGGER:
+            self.ris &= ~RXI
+        if not self.rx:
+            self.ris &= ~RTI
+        self.drive()
         return value
 
     def peek_dr(self) -> int:
@@ -124,27 +136,32 @@ class Vpl011:
     def load(self, words: dict[str, tuple[int, ...]]) -> None:
         if len(words["vpl011.rx"]) > FIFO_DEPTH:
             raise ValueError(f"the receive FIFO holds {FIFO_DEPTH} bytes, not {len(words['vpl011.rx'])}")
+        ris, imsc, lost = words["vpl011.status"]
+        if (ris | imsc) & ~INTERRUPTS.mask:
+            raise ValueError(f"the UART's interrupts are {INTERRUPTS.mask:#x}, not {ris | imsc:#x}")
+        controls = dict(zip(self.CONTROLS, words["vpl011.controls"], strict=True))
+        for name, (_, mask) in self.CONTROLS.items():
+            if controls[name] & ~mask:
+                raise ValueError(f"UART{name.upper()} holds bits of {mask:#x}, not {controls[name]:#x}")
         tx = bytearray(words["vpl011.tx"])
+        if len(tx) > CONSOLE_LIMIT:
+            raise ValueError(f"the console holds {CONSOLE_LIMIT} bytes, not {len(tx)}")
         self.rx = deque(bytes(words["vpl011.rx"]))
-        self.tx = tx
-        self.ris, self.imsc, self.lost = words["vpl011.status"]
-        self.controls = dict(zip(self.CONTROLS, words["vpl011.controls"], strict=True))
+        self.tx, self.lost = tx, lost
+        self.ris, self.imsc, self.controls = ris, imsc, controls
 
 
 _WIDTHS: Final = 1 | 2 | 4
 
 
-def _control(name: str, offset: int, mask: int) -> Register:
-    """A register that keeps what is written and does nothing: baud rates and line control of a virtual wire."""
-    key = name.removeprefix("UART").lower()
-
+def _control(key: str, offset: int, mask: int) -> Register:
     def read(uart: Vpl011) -> int:
         return uart.controls[key]
 
     def write(uart: Vpl011, value: int) -> None:
         uart.controls[key] = value & mask
 
-    return block(name, offset, _WIDTHS, read, write, writable=mask)
+    return block(f"UART{key.upper()}", offset, _WIDTHS, read, write, writable=mask)
 
 
 _IDS: Final = (0x11, 0x10, 0x14, 0x00, 0x0D, 0xF0, 0x05, 0xB1)  # PrimeCell PL011
@@ -158,14 +175,7 @@ VPL011: Final = Frame(
         block("UARTRSR", 0x004, _WIDTHS, lambda _: 0, lambda _uart, _value: None, effect="command",
               doc="Receive status: there are no errors"),
         block("UARTFR", 0x018, _WIDTHS, Vpl011.flags, fields=FLAGS, reset=0x90, doc="Flags"),
-        *(
-            _control(name, offset, mask)
-            for name, offset, mask in (
-                ("UARTILPR", 0x020, 0xFF), ("UARTIBRD", 0x024, 0xFFFF), ("UARTFBRD", 0x028, 0x3F),
-                ("UARTLCR_H", 0x02C, 0xFF), ("UARTCR", 0x030, 0xFF87), ("UARTIFLS", 0x034, 0x3F),
-                ("UARTDMACR", 0x048, 0x07),
-            )
-        ),
+        *(_control(key, offset, mask) for key, (offset, mask) in Vpl011.CONTROLS.items()),
         block("UARTIMSC", 0x038, _WIDTHS, lambda uart: uart.imsc, Vpl011.write_imsc, fields=INTERRUPTS,
               writable=INTERRUPTS.mask, doc="Interrupt mask: 1 lets an interrupt through"),
         block("UARTRIS", 0x03C, _WIDTHS, lambda uart: uart.ris, fields=INTERRUPTS, doc="Raw interrupt status"),

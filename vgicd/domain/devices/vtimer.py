@@ -43,7 +43,7 @@ class Timer:
 class Vtimer:
     """The timers of all vCPUs, indexed by PPI."""
 
-    STATE: Final = ("ctl", "cval")
+    STATE: Final = {"ctl": ENABLE | IMASK, "cval": (1 << 64) - 1}  # with each field's greatest value
 
     def __init__(self, vcpus: int) -> None:
         self.now = 0
@@ -79,8 +79,10 @@ class Vtimer:
 
     def load(self, words: dict[str, tuple[int, ...]]) -> None:
         for intid, timers in self.timers.items():
-            for name in self.STATE:
+            for name, limit in self.STATE.items():
                 for timer, word in zip(timers, words[f"vtimer{intid}.{name}"], strict=True):
+                    if word > limit:
+                        raise ValueError(f"vtimer{intid}.{name} is {word:#x}, above {limit:#x}")
                     setattr(timer, name, word)
 
 
