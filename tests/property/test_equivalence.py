@@ -54,7 +54,7 @@ def test_lazy_equals_eager_for_long(config: DomainConfig, run: list[int]) -> Non
 @pytest.mark.parametrize("profile", ["virt", "xen-guest", "trace"])
 def test_lazy_equals_eager_through_a_soak(profile: str, seed: int) -> None:
     config = DomainConfig(vcpus=(1, 2, 4, 8)[seed % 4], lrs=(1, 2, 4, 16)[seed // 2 % 4], profile=profile)
-    lazy_against_eager(config, genes(seed, 3_000))
+    lazy_against_eager(config, genes(seed, 1_500))
 
 
 @given(config=configs(), run=runs())
@@ -150,7 +150,7 @@ def test_a_debug_read_answers_what_a_guest_read_would(config: DomainConfig, run:
 @given(config=configs(), run=runs(size=100), seed=st.integers(0, 2**32))
 @THOROUGH
 def test_a_debug_read_answers_what_a_guest_read_would_for_long(config: DomainConfig, run: list[int], seed: int) -> None:
-    peeks_equal_reads(config, run, seed, 60)
+    peeks_equal_reads(config, run, seed, 30)
 
 
 def test_every_register_answers_debug_as_guest_in_a_busy_domain() -> None:

@@ -60,7 +60,7 @@ def test_a_prepared_access_is_the_access(config: DomainConfig, run: list[int]) -
 
 
 @pytest.mark.long
-@given(config=configs(), run=runs(size=200))
+@given(config=configs(), run=runs(size=120))
 @THOROUGH
 def test_a_prepared_access_is_the_access_for_long(config: DomainConfig, run: list[int]) -> None:
     prepared_against_apply(config, run)
@@ -117,7 +117,7 @@ def test_a_vector_is_its_operations_or_nothing(config: DomainConfig, run: list[i
 
 
 @pytest.mark.long
-@given(config=configs(), run=runs(size=200))
+@given(config=configs(), run=runs(size=120))
 @THOROUGH
 def test_a_vector_is_its_operations_or_nothing_for_long(config: DomainConfig, run: list[int]) -> None:
     vectors_against_apply(config, run)

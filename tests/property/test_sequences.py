@@ -78,11 +78,9 @@ def test_any_long_run_keeps_the_invariants(config: DomainConfig, run: list[int])
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("variant", ["correct", "xen"])
 @pytest.mark.parametrize("profile", ["virt", "xen-guest", "trace"])
 def test_a_soak_keeps_the_invariants(variant: str, profile: str, seed: int) -> None:
-    config = DomainConfig(
-        vcpus=(1, 2, 8)[seed % 3], lrs=(1, 2, 4, 16)[seed % 4], spis=64, variant=variant, profile=profile
-    )
-    follow(config, genes(seed, 3_000), every=7)
+    config = DomainConfig(vcpus=(2, 1, 8, 4)[seed], lrs=(1, 2, 4, 16)[seed], variant=variant, profile=profile)
+    follow(config, genes(seed, 1_200), every=7)

@@ -57,4 +57,4 @@ def test_outputs_and_acknowledge_equal_brute_force_through_a_soak(seed: int) -> 
         lrs=(1, 2, 4, 16)[seed // 2 % 4],
         profile=("virt", "xen-guest")[seed % 2],
     )
-    follow(config, genes(seed, 4_000))
+    follow(config, genes(seed, 2_000))
