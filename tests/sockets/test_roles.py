@@ -108,6 +108,7 @@ async def test_accesses_need_the_role_of_their_plane(
     line = opcode == Opcode.LINE
     async with serving() as served:
         peer = await served.connect(role)
+        before = await peer.state()
         where = {"vcpu": 0xFFFF if line else 0, "size": 0 if line else 4, "space": space}
         address = 40 if line else 0x104
         reply = await peer.access(opcode, address, flags=flags, **where)
@@ -117,6 +118,7 @@ async def test_accesses_need_the_role_of_their_plane(
         reply = await peer.ask_raw(Opcode.VECTOR, (2).to_bytes(4, "little") + debug_read + entry)
         if role < needed:
             assert peer.refusal(reply) == (Status.DENIED, "entries[1]")
+            assert await peer.state() == before
         else:
             assert reply.status != Status.DENIED
 

@@ -301,9 +301,16 @@ async def test_misaligned_and_wide_accesses_are_the_guests_affair(serving: Servi
     for strict, status in ((False, Status.OK), (True, Status.ABORT)):
         async with serving(domain={"strict_abort": strict}) as served:
             peer = await served.connect(Role.CONTROL)
+            before = await peer.state()
             for address, size in ((TYPER + 1, 4), (TYPER + 2, 2), (TYPER, 2), (TYPER, 8)):
                 reply = await peer.access(Opcode.READ, address, size=size)
                 assert (reply.status, reply.body) == (status, bytes(8))
+            for address, size in ((ISENABLER1 + 1, 4), (ISENABLER1 + 2, 2), (ISENABLER1, 1), (ISENABLER1, 8)):
+                reply = await peer.access(Opcode.WRITE, address, 0xFF, size=size)
+                assert (reply.status, reply.body) == (status, bytes(8))
+            assert await peer.state() == before
+            faults = await peer.expect(Opcode.STATS)
+            assert sum(count for name, count in faults["value"].items() if name.startswith("fault.")) == 8
 
 
 async def test_an_unmapped_address_is_the_guests_affair(serving: Serving) -> None:
@@ -311,8 +318,12 @@ async def test_an_unmapped_address_is_the_guests_affair(serving: Serving) -> Non
     for trap, status, value in ((False, Status.OK, 0xFFFF_FFFF), (True, Status.ABORT, 0)):
         async with serving(domain={"trap_unmapped": trap}) as served:
             peer = await served.connect(Role.CONTROL)
+            before = await peer.state()
             reply = await peer.access(Opcode.READ, 0x4000_0000, space=Space.PHYSICAL)
             assert (reply.status, reply.body) == (status, value.to_bytes(8, "little"))
+            reply = await peer.access(Opcode.WRITE, 0x4000_0000, 1, space=Space.PHYSICAL)
+            assert (reply.status, reply.body) == (status, bytes(8))
+            assert await peer.state() == before
 
 
 # --- images and configurations ----------------------------------------------------------------------------------
