@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.differential import qemu
@@ -21,7 +22,7 @@ class Pair(NamedTuple):
     qemu: int
 
 
-class Both:
+class Both(ABC):
     """vgicd and a QEMU machine fresh from reset. Values are those of vgicd and of QEMU."""
 
     def __init__(self, ours: Ours) -> None:
@@ -52,8 +53,9 @@ class Both:
         self._outputs = Pair(ours.outputs, theirs.outputs)
         return Pair(ours.value, theirs.value)
 
+    @abstractmethod
     def _ask(self, step: Step) -> Answer:
-        raise NotImplementedError
+        """QEMU's answer."""
 
 
 class OverQtest(Both):

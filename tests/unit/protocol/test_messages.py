@@ -90,7 +90,7 @@ def strategy(declaration: Construct) -> st.SearchStrategy[Any]:
             return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else st.integers(0, 2**bits - 1)
         case Subconstruct():
             return strategy(declaration.subcon)
-    raise NotImplementedError(declaration)
+    raise TypeError(f"no strategy for {declaration!r}")
 
 
 OPCODES = sorted(messages.MESSAGES)
