@@ -86,20 +86,16 @@ class RegisterAccess:
             space, address = found
         if plane != _GUEST:
             return self._peek(vcpu, space, address, size)
-        match space:
-            case 1:
-                return self._read_gicd(vcpu, address, size)
-            case 2:
-                return self._read_gicc(vcpu, address, size)
-            case 4:
-                return self._read_device(vcpu, address, size)
-            case _:
-                raise RequestError(
-                    Code.BAD_VALUE, "plane", "no guest reaches GICH: read it on the DEBUG plane, or use LR_GET"
-                )
+        if space == _GICD:
+            return self._read_gicd(vcpu, address, size)
+        if space == _GICC:
+            return self._read_gicc(vcpu, address, size)
+        if space == _DEVICE:
+            return self._read_device(vcpu, address, size)
+        raise RequestError(Code.BAD_VALUE, "plane", "no guest reaches GICH: read it on the DEBUG plane, or use LR_GET")
 
     def _read_gicd(self, vcpu: Vcpu, offset: int, size: int) -> int:
-        self._require_gicd(vcpu)
+        self._require_trap(vcpu)
         row = self.frame.gate(offset, size, self.nr_irqs)
         if self.vgic.watched:
             self._note_access(_GICD, vcpu, offset, size, 0)
@@ -145,30 +141,28 @@ class RegisterAccess:
         return value
 
     def _peek(self, vcpu: Vcpu, space: int, offset: int, size: int) -> int:
-        match space:
-            case 1:
-                row = self.frame.gate(offset, size, self.nr_irqs)
-                if row is None:
-                    return self._faulting_peek()
-                if row.bits:
-                    first = row.first(offset)
-                    return int(row.peek(self.vgic, vcpu, self.vgic.range_of(vcpu, first, size * 8 // row.bits)))
-                return int(row.peek(self.vgic, vcpu))
-            case 2:
-                row = GICC.gate(offset, size)
-                return int(row.peek(vcpu.gich)) if row is not None else self._faulting_peek(self.domain.strict_gicc)
-            case 3:
-                row = GICH.gate(offset, size)
-                return int(row.peek(vcpu.gich, offset)) if row is not None else 0
-            case _:
-                window = self.domain.devices.window(offset)
-                if window is None:
-                    raise self._no_device(offset)
-                row = window.frame.gate(offset - window.base, size)
-                if row is None:
-                    return self._faulting_peek()
-                arguments = (vcpu.id, offset - window.base) if window.banked else ()
-                return int(row.peek(window.device, *arguments)) & (1 << 8 * size) - 1
+        if space == _GICD:
+            row = self.frame.gate(offset, size, self.nr_irqs)
+            if row is None:
+                return self._faulting_peek()
+            if row.bits:
+                irqs = self.vgic.range_of(vcpu, row.first(offset), size * 8 // row.bits)
+                return int(row.peek(self.vgic, vcpu, irqs))
+            return int(row.peek(self.vgic, vcpu))
+        if space == _GICC:
+            row = GICC.gate(offset, size)
+            return int(row.peek(vcpu.gich)) if row is not None else self._faulting_peek(self.domain.strict_gicc)
+        if space == _GICH:
+            row = GICH.gate(offset, size)
+            return int(row.peek(vcpu.gich, offset)) if row is not None else 0
+        window = self.domain.devices.window(offset)
+        if window is None:
+            raise self._no_device(offset)
+        row = window.frame.gate(offset - window.base, size)
+        if row is None:
+            return self._faulting_peek()
+        arguments = (vcpu.id, offset - window.base) if window.banked else ()
+        return int(row.peek(window.device, *arguments)) & (1 << 8 * size) - 1
 
     def _faulting_peek(self, aborts: bool | None = None) -> int:
         """What a refused guest read would show, uncounted."""
@@ -228,7 +222,7 @@ class RegisterAccess:
 
     def write_gicd(self, vcpu: Vcpu, offset: int, size: int, value: int) -> None:
         """A guest's write of `value`, cut to `size` bytes, at distributor `offset`."""
-        self._require_gicd(vcpu)
+        self._require_trap(vcpu)
         vgic = self.vgic
         row = self.frame.gate(offset, size, self.nr_irqs)
         if vgic.watched:
@@ -333,7 +327,7 @@ class RegisterAccess:
         if row is None or row.restore is None:
             name = frame.register_name(offset) if frame is not None else f"device offset {offset:#x}"
             raise RequestError(Code.READ_ONLY, "address", f"{name} holds no state to restore with {size} bytes")
-        self._check_restore(vcpu, space, row, value)
+        self._check_restore(space, row, value)
         if not self.domain.explicit:
             self.switch.exit_everybody()
         try:
@@ -354,10 +348,11 @@ class RegisterAccess:
             else:
                 self.switch.sense(vcpu)
 
-    def _check_restore(self, vcpu: Vcpu, space: int, row: Register, value: int) -> None:
+    def _check_restore(self, space: int, row: Register, value: int) -> None:
         """Refuse before anybody is taken out of the guest: that alone may change the state."""
-        if self.domain.explicit and space == _GICD and vcpu.inside:
-            raise self._still_inside(vcpu)
+        if self.domain.explicit and space == _GICD and (inside := [v.id for v in self.vgic.vcpus if v.inside]):
+            text = f"vCPU {inside[0]} is inside the guest: EXIT all before the distributor is restored"
+            raise RequestError(Code.BAD_STATE, "vcpu", text)  # an exit would undo what its list registers hold
         if row is _LRS:
             text = "list registers are restored with a state image, or set with LR_SET in explicit mode"
             raise RequestError(Code.BAD_VALUE, "value", text)
@@ -427,16 +422,13 @@ class RegisterAccess:
             kind = "range"
         self.domain.count_fault(kind, frame.register_name(offset))
 
-    def _require_gicd(self, vcpu: Vcpu) -> None:
-        """A GICD access is a trap: the vCPU is powered, and in explicit mode the client has taken it out."""
+    def _require_trap(self, vcpu: Vcpu) -> None:
+        """What is not in the CPU interface traps: the vCPU is powered, and in explicit mode the client took it out."""
         if self.domain.explicit:
             if vcpu.inside:
                 raise self._still_inside(vcpu)
         elif not vcpu.inside:
             raise self._not_inside(vcpu)
-
-    def _require_trap(self, vcpu: Vcpu) -> None:
-        self._require_gicd(vcpu)
 
     def _note_access(self, space: int, vcpu: Vcpu, offset: int, size: int, value: int, *, write: bool = False) -> None:
         if self.vgic.watched >> EventKind.ACCESS & 1:

@@ -40,11 +40,6 @@ SOURCE_SHIFT: Final = SOFTWARE["CPUID"].lsb  # of the physical INTID, too
 VIRTUAL_ID: Final = SOFTWARE["VirtualID"].mask
 
 
-def layout_of(word: int) -> Layout:
-    """The layout that applies to `word`."""
-    return HARDWARE if word & HW else SOFTWARE
-
-
 def writable(word: int) -> int:
     """`word` without its reserved bits, which read as zero."""
     return word & (HARDWARE.mask if word & HW else SOFTWARE.mask)

@@ -105,10 +105,6 @@ class VgicIrq:
     def is_sgi(self) -> bool:
         return self.intid < NR_SGIS
 
-    @property
-    def is_mapped_level(self) -> bool:
-        return self.is_level and self.hw
-
     def __repr__(self) -> str:
         flags = "".join(
             letter if on else "-"

@@ -68,3 +68,14 @@ def test_a_fatal_assertion_leaves_no_events() -> None:
     domain.listen(1 << EventKind.ACCESS)
     assert refusal(domain, op.Read(0, op.Space.GICD, 0xF10, 4)).code == Code.FATAL_ASSERTION
     assert domain.take_events() == []
+
+
+def test_the_distributor_is_not_restored_under_a_running_vcpu() -> None:
+    """Its exit would undo what was restored, as KVM's -EBUSY knows (spec 7.3)."""
+    domain = Domain(DomainConfig(vcpus=2, profile="trace"))
+    restore = op.Write(0, op.Space.GICD, 0x304, 4, 1, RESTORE)
+    domain.apply(op.Enter(1))
+    assert refusal(domain, restore).code == Code.BAD_STATE
+    domain.apply(op.Exit(1))
+    domain.apply(restore)
+    assert domain.apply(op.IrqInfo(32)).value.active
