@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Prepared = Callable[[int], "int | None"]
 """Takes the operation's value (0 for a read), answers its result; None, and nothing is done, where `apply` must."""
 
-LIMIT: Final = 1 << 16  # entries of a domain's table
+LIMIT: Final = 1 << 14  # entries of a domain's table: some 20 MiB, several times what a guest keeps using
 
 _GICD: Final = int(Space.GICD)
 _GICC: Final = int(Space.GICC)
