@@ -22,7 +22,7 @@ class EventKind(IntEnum):
     MAINTENANCE = 11  # maintenance interrupt asserted; value = GICH_MISR
     ACCESS = 12  # guest register access; intid = size | write << 8, address = space << 28 | offset
     FAULT = 13  # guest fault; as ACCESS
-    ENTER = 14
-    EXIT = 15
+    ENTER = 14  # by the client, in explicit mode
+    EXIT = 15  # likewise; automatic switches go unsaid, LOAD tells what they load
     RESET = 16
     CONSOLE = 17  # the guest transmitted; value = the byte

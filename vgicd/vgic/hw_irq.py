@@ -1,7 +1,8 @@
 """Hardware-mapped interrupts: SPIs tied to physical ones (spec 6.1, 6.2).
 
 The LR's HW bit deactivates the physical interrupt with the virtual one, so the physical interrupt must look active
-as long as its virtual one may still be deactivated.
+as long as its virtual one may still be deactivated.  Routing a physical interrupt to a guest is its caller's affair
+(spec 6.1: trigger type, host priority 0xA0, who may have it); here begins what the VGIC is told of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The virtual and the emulated physical timer of each vCPU: PPIs 27 and 30 (spec 6.4).
 
 Driven by virtual time.  ISTATUS is computed, never stored: ENABLE and time at or past CVAL.  On expiry Xen masks the
-hardware's virtual timer itself, hence IMASK does not count for its line.
+hardware's virtual timer itself, hence IMASK does not count for its line; time passing CVAL sets it, as that expiry
+does, and a CVAL written into the past leaves it, as the guest finds its timer expired at once.
 """
 
 from __future__ import annotations
