@@ -174,6 +174,9 @@ class Steps:
         return self.vgic.reserve_virq(request.virq)
 
     def virq_free(self, request: op.VirqFree) -> None:
+        """Raises RequestError BAD_VALUE for a negative number."""
+        if request.virq < 0:
+            raise RequestError(Code.BAD_VALUE, "virq", f"a virq is 0 or more, not {request.virq}")
         self.vgic.free_virq(request.virq)
 
     # --- hardware interrupts ----------------------------------------------------------------------------------------
