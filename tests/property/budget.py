@@ -20,4 +20,4 @@ _COMMON: Final = {
 }
 BRIEF: Final = settings(max_examples=25, **_COMMON)
 QUICK: Final = settings(max_examples=60, **_COMMON)
-THOROUGH: Final = settings(max_examples=150, **_COMMON)
+THOROUGH: Final = settings(max_examples=250, **_COMMON)
