@@ -1,4 +1,4 @@
-"""The command line: `vgicd serve`, `vgicd check-config`, `vgicd completion`.
+"""The command line: `vgicd serve`, `vgicd check-config`, `vgicd defects`, `vgicd completion`.
 
 Exit codes: 0 done, 1 could not start or failed while running, 2 wrong usage or configuration.  Every failure is one
 sentence on standard error.
@@ -6,6 +6,7 @@ sentence on standard error.
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from collections.abc import Callable
@@ -19,11 +20,11 @@ from vgicd import compiled
 
 compiled.use()  # before anything imports the core
 
-from vgicd import __version__, config, logs  # noqa: E402
+from vgicd import __version__, config, defects, logs, template  # noqa: E402
 from vgicd.options import Declared  # noqa: E402
 from vgicd.server import daemon  # noqa: E402
 from vgicd.server.access import AccessError  # noqa: E402
-from vgicd.server.listeners import ListenError  # noqa: E402
+from vgicd.server.listeners import AddressError, ListenError  # noqa: E402
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -151,22 +152,43 @@ def serve(
         chosen = _collect(config_file, config_if_exists, name, settings, flags)
         logs.configure(chosen.log)
         daemon.run(chosen)
-    except (config.ConfigError, AccessError) as error:
+    except (config.ConfigError, AccessError, AddressError) as error:
         _fail(EXIT_USAGE, str(error))
     except ListenError as error:
         _fail(EXIT_FAILED, str(error))
 
 
 @main.command("check-config")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def check_config(file: Path) -> None:
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--defaults", is_flag=True, help="print a file that has every option, explained, instead")
+def check_config(file: Path | None, defaults: bool) -> None:
     """Check FILE as `serve` would, without listening."""
+    if defaults == (file is not None):
+        raise click.UsageError("Give either FILE or --defaults.")
+    if file is None:
+        click.echo(template.text(), nl=False)
+        return
     try:
         chosen = config.load(file)
+    except config.ConfigError as error:
+        _fail(EXIT_USAGE, str(error))
+    try:
         daemon.check(chosen)
     except (config.ConfigError, AccessError, ListenError) as error:
-        _fail(EXIT_USAGE, str(error))
+        _fail(EXIT_USAGE, f"{file}: {error}")
     click.echo(f"{file}: good")
+
+
+@main.command("defects")
+@click.option("--json", "as_json", is_flag=True, help="as JSON, for programs")
+def show_defects(as_json: bool) -> None:
+    """List what variant xen does differently from the architecture.
+
+    Of these, `serve --xen-without D2` switches off one defect; it can be given more than once. The baseline has no
+    numbers and stays.
+    """
+    found = defects.catalogue()
+    click.echo(json.dumps(found._asdict(), indent=2) if as_json else defects.text(found))
 
 
 @main.command()

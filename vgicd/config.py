@@ -72,9 +72,11 @@ _DOMAIN: Final[Mapping[str, Option]] = {
     "xen_without": Option("switch off one defect of variant xen, such as D2", metavar="DEFECT"),
     "gic_version": Option("GIC architecture version; only 2 can be created", 2, 3),
     "layout": Option("how the frames are mapped", choices=("profile", "ordinary", "hardware", "direct")),
-    "gicd_base": Option("address of the distributor", 0, (1 << 48) - 1, metavar="ADDRESS"),
-    "gicc_base": Option("address of the CPU interface", 0, (1 << 48) - 1, metavar="ADDRESS"),
-    "gicc_size": Option("size of the host's CPU interface, for layout hardware", 0x1000, 1 << 32, metavar="BYTES"),
+    "gicd_base": Option("address of the distributor", 0, (1 << 48) - 1, metavar="ADDRESS", base=16),
+    "gicc_base": Option("address of the CPU interface", 0, (1 << 48) - 1, metavar="ADDRESS", base=16),
+    "gicc_size": Option(
+        "size of the host's CPU interface, for layout hardware", 0x1000, 1 << 32, metavar="BYTES", base=16
+    ),
     "hardware_domain": Option("allow the guest to program physical trigger types"),
     "strict_abort": Option("refused accesses abort instead of being ignored"),
     "trap_unmapped": Option("an access outside all regions aborts"),

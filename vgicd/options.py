@@ -21,6 +21,7 @@ class Option(NamedTuple):
     high: float | None = None
     choices: tuple[str, ...] = ()
     metavar: str | None = None
+    base: int = 10  # in which people write such a number: 8, 10 or 16
 
 
 def option(
@@ -31,9 +32,10 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     metavar: str | None = None,
+    base: int = 10,
 ) -> Any:
     """A dataclass field with `default`, described for file and command line."""
-    return field(default=default, metadata={_KEY: Option(help, low, high, choices, metavar)})
+    return field(default=default, metadata={_KEY: Option(help, low, high, choices, metavar, base)})
 
 
 class Declared(NamedTuple):

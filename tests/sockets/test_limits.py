@@ -13,7 +13,7 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock
 
-from vgicd_protocol import framing
+from vgicd_protocol import framing, messages, session
 from vgicd_protocol.errors import Status
 from vgicd_protocol.events import GAP, unpack_events
 from vgicd_protocol.frames import Opcode, Role
@@ -93,9 +93,9 @@ async def test_a_peer_that_does_not_read_is_read_no_further_and_then_closed(
             pass
         assert trio.current_time() - start <= 7
         assert sent < 64_000
-        (connection,) = [c for c in served.daemon.connections if c.session.role] or [None]
-        assert connection is not None
-        assert len(connection.session.out) < 1 << 20
+        greeted = [connection for connection in served.daemon.connections if connection.session.role]
+        assert greeted
+        assert all(len(connection.session.out) < 1 << 20 for connection in greeted)
         await other.expect(Opcode.PING)
 
 
@@ -262,3 +262,24 @@ async def test_guest_caused_log_lines_are_bounded(serving: Serving, monkeypatch:
         seconds = int(trio.current_time()) - int(served.daemon.shared.lines._second) + 2
         assert 0 < len(lines) <= 10 * (seconds + 5)
         assert served.daemon.lines.suppressed > 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "entries"), [({}, 1024), ({"frame": 4096}, 255), ({"frame": 4096, "vector_entries": 100}, 100)]
+)
+async def test_a_vector_of_as_many_entries_as_welcome_promises_is_served(
+    serving: Serving, limits: dict[str, int], entries: int
+) -> None:
+    """And one more is refused, or does not fit into a frame."""
+    async with serving(limits=limits) as served:
+        peer = await served.connect(None)
+        promised = (await peer.expect(Opcode.HELLO, **session.Hello().fields()))["limits"]
+        assert promised["entries"] == entries
+        read = {"value": 0, "offset": 4, "vcpu": 0, "operation": 0x40, "space": 1}
+        results = (await peer.expect(Opcode.VECTOR, entries=[read] * entries))["results"]
+        assert len(results) == entries
+        body = messages.build_request(Opcode.VECTOR, {"entries": [read] * entries})
+        longer = (entries + 1).to_bytes(4, "little") + body[4:] + body[-16:]
+        assert len(framing.request(Opcode.VECTOR, 1, longer, limit=1 << 20)) > promised["frame"] or (
+            await peer.ask_raw(Opcode.VECTOR, longer)
+        ).status in (Status.TOO_MANY, Status.BAD_BODY)

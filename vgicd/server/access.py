@@ -35,8 +35,10 @@ class AccessError(Exception):
 class Access:
     """Who may connect, and as what. Each of the three lists takes rules as the module describes them."""
 
-    socket_mode: int = option(0o660, "permissions of a UNIX socket that the daemon creates", low=0, high=0o777)
-    observe: tuple[str, ...] = option((), "peers that may look (debug reads, dumps, events)", metavar="RULE")
+    socket_mode: int = option(0o660, "permissions of UNIX sockets that the daemon creates", low=0, high=0o777, base=8)
+    observe: tuple[str, ...] = option(
+        (), "peers that may look; a RULE is a user, an @GROUP or a cert:COMMON-NAME", metavar="RULE"
+    )
     guest: tuple[str, ...] = option((), "peers that may also act as the guest and its devices", metavar="RULE")
     control: tuple[str, ...] = option((), "peers that may also set and reset state", metavar="RULE")
     tcp_role: str = option("guest", "role of every peer on a loopback TCP port, where no user is known", choices=ROLES)
@@ -93,9 +95,9 @@ class Rules:
             if rule.startswith("cert:"):
                 self._certificates[rule.removeprefix("cert:")] = role
             elif rule.startswith("@"):
-                self._gids[_gid(rule[1:])] = role
+                self._gids[_gid(rule[1:], role)] = role
             else:
-                self._uids[_uid(rule)] = role
+                self._uids[_uid(rule, role)] = role
 
     @property
     def names_certificates(self) -> bool:
@@ -114,19 +116,19 @@ class Rules:
         return max(found, default=None)
 
 
-def _uid(text: str) -> int:
+def _uid(text: str, role: Role) -> int:
     if text.isdecimal():
         return int(text)
     try:
         return pwd.getpwnam(text).pw_uid
     except KeyError:
-        raise AccessError(f"there is no user {text!r}") from None
+        raise AccessError(f"access.{role.name.lower()}: there is no user {text!r}.") from None
 
 
-def _gid(text: str) -> int:
+def _gid(text: str, role: Role) -> int:
     if text.isdecimal():
         return int(text)
     try:
         return grp.getgrnam(text).gr_gid
     except KeyError:
-        raise AccessError(f"there is no group {text!r}") from None
+        raise AccessError(f"access.{role.name.lower()}: there is no group {text!r}.") from None

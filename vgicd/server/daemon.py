@@ -28,6 +28,7 @@ from vgicd.server.events import Hub
 from vgicd.server.limits import LineBudget
 from vgicd.server.listeners import Listener, Transport, check_addresses, open_listeners
 from vgicd.server.packets import PacketConnection
+from vgicd.server.requests import geometry
 from vgicd.server.session import Session, Shared
 from vgicd.server.systemd import Notifier
 from vgicd.server.tls import TlsConnection, server_context
@@ -43,6 +44,9 @@ def create_domain(config: Config) -> Domain:
     try:
         return Domain(config.domain)
     except CreationError as error:
+        version = config.domain.gic_version
+        if version != 2:
+            raise ConfigError(f"GICv{version} is not supported: Xen's new VGIC refuses it ({error.errno}).") from None
         raise ConfigError(f"The domain cannot be created (errno {error.errno}): {error.text}") from None
     except RequestError as error:
         raise ConfigError(f"domain.{error.field}: {error.text}") from None
@@ -134,7 +138,7 @@ class Daemon:
             variant=domain.variant,
             profile=domain.profile,
             vcpus=domain.vcpus,
-            spis=domain.spis,
+            spis=geometry(self.domain).spis,
             lrs=domain.lrs,
             core="compiled" if compiled.in_use() else "interpreted",
         )

@@ -28,6 +28,10 @@ class ListenError(Exception):
     """An address that cannot be listened on; its text is one sentence. No socket is left open."""
 
 
+class AddressError(ListenError):
+    """An address that is wrong wherever and whenever the daemon is started."""
+
+
 class Transport(Enum):
     """How frames travel; the values are the scheme names of addresses."""
 
@@ -165,7 +169,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def check_addresses(config: Config) -> None:
-    """Whatever of `config.listen` cannot be right, whoever else listens there: ListenError."""
+    """AddressError for whatever of `config.listen` cannot be right; ListenError for a host that is unknown here."""
     for path in config.listen.unix + config.listen.unixpacket:
         _check_path(Path(path))
     for address in config.listen.tcp:
@@ -174,7 +178,7 @@ def check_addresses(config: Config) -> None:
 
 def _check_path(path: Path) -> None:
     if len(os.fsencode(path)) > _MAX_UNIX_PATH:
-        raise ListenError(f"{path} is longer than the {_MAX_UNIX_PATH} bytes that a UNIX socket's path may have.")
+        raise AddressError(f"{path} is longer than the {_MAX_UNIX_PATH} bytes that a UNIX socket's path may have.")
 
 
 def _resolve(address: str, *, tls: bool) -> list[tuple[int, object]]:
@@ -187,7 +191,7 @@ def _resolve(address: str, *, tls: bool) -> list[tuple[int, object]]:
     if not tls:
         for *_, target in found:
             if not ipaddress.ip_address(str(target[0]).partition("%")[0]).is_loopback:
-                raise ListenError(
+                raise AddressError(
                     f"{address} is not a loopback address; beyond loopback vgicd needs certificate, key and "
                     "client_ca in [tls] of its configuration."
                 )
@@ -224,14 +228,14 @@ def _listen_tcp(family: int, target: object, transport: Transport) -> Listener:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """`HOST:PORT` or `[V6]:PORT` as (host, port); ListenError, in a sentence, for anything else."""
+    """`HOST:PORT` or `[V6]:PORT` as (host, port); AddressError, in a sentence, for anything else."""
     host, colon, port = address.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ListenError(f"{address!r} is ambiguous; write an IPv6 address as [ADDRESS]:PORT.")
+        raise AddressError(f"{address!r} is ambiguous; write an IPv6 address as [ADDRESS]:PORT.")
     if not (colon and host and port.isascii() and port.isdecimal() and int(port) <= 65535):
-        raise ListenError(f"{address!r} is not HOST:PORT with a port from 0 to 65535.")
+        raise AddressError(f"{address!r} is not HOST:PORT with a port from 0 to 65535.")
     return host, int(port)
 
 

@@ -17,7 +17,7 @@ from vgicd.domain import operations as op
 from vgicd.domain.config import DomainConfig
 from vgicd.domain.domain import Domain
 from vgicd.server import vectors
-from vgicd_protocol import frames, framing, messages
+from vgicd_protocol import frames, framing, messages, vector
 from vgicd_protocol import session as handshake
 from vgicd_protocol.errors import FramingFault, Status, WireError
 from vgicd_protocol.frames import Opcode, Role
@@ -210,10 +210,11 @@ def _features(domain: Domain) -> int:
 
 def _limits(session: Session) -> handshake.Limits:
     limits = session.shared.config.limits
+    fit = (limits.frame - vector.ENTRIES_OFFSET) // vector.ENTRY_CODEC.size  # a VECTOR is one frame
     return handshake.Limits(
         frame=limits.frame,
         upload=limits.upload,
-        entries=limits.vector_entries,
+        entries=min(limits.vector_entries, fit),
         waits=limits.waits,
         turn=limits.operations_per_turn,
         connections=limits.connections,
