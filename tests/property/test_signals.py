@@ -27,6 +27,7 @@ def follow(config: DomainConfig, run: Iterable[int]) -> None:
             invariants.check_software_list_registers(domain)
             invariants.check_nothing_is_forgotten(domain)
             invariants.check_signals(domain)
+            invariants.check_live_registers(domain)
         except Exception as failure:
             failure.add_note(f"after operation {number} of {config}: {operation} -> {result}")
             raise
