@@ -159,7 +159,8 @@ class Hub:
     def publish(self) -> None:
         """Send to the others what has gathered for them."""
         while self.behind:
-            session, _ = self.behind.popitem()
+            session = next(iter(self.behind))
+            del self.behind[session]
             session.deliver()
             session.flush()
 
