@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+from pathlib import Path
 
+import pytest
 import trio
 import trio.lowlevel
 from trio.testing import MockClock
 
+from vgicd import config
+from vgicd.config import Config
+from vgicd.server import daemon
+from vgicd.server.listeners import Listener, open_listeners
 from vgicd_protocol import framing, messages
 from vgicd_protocol.errors import Status
 from vgicd_protocol.frames import Opcode, Role
@@ -79,3 +86,29 @@ async def test_stopping_twice_is_stopping_once(serving: Serving) -> None:
     async with serving() as served:
         served.daemon.stop("test")
         served.daemon.stop("test")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_daemon_starts_leaves_no_socket_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    path = tmp_path / "vgicd.sock"
+    existed = []
+
+    def open_and_be_told_to_stop(configuration: Config) -> list[Listener]:
+        opened = open_listeners(configuration)
+        existed.append(path.exists())
+        signal.raise_signal(number)
+        return opened
+
+    def too_early(*_: object) -> None:
+        raise AssertionError("the daemon does not expect signals yet")
+
+    before = signal.signal(number, too_early)
+    monkeypatch.setattr(daemon, "open_listeners", open_and_be_told_to_stop)
+    try:
+        daemon.run(config.parse({"listen": {"unix": [str(path)]}}, "test"))
+    finally:
+        signal.signal(number, before)
+    assert existed == [True]
+    assert not path.exists()

@@ -128,6 +128,51 @@ async def test_what_ends_a_session_is_said_inside_tls_too(
         await trio.aclose_forcefully(stream)
 
 
+@pytest.mark.parametrize("limit", ["connections", "connections_per_uid"])
+async def test_a_connection_too_many_is_told_so_inside_tls(
+    serving: Serving, certificates: Path, sections: dict[str, dict[str, object]], limit: str
+) -> None:
+    async with serving(**sections, limits={limit: 1}) as served:
+        first, second = [await connect(served, certificates, "bench") for _ in range(2)]
+        await first.send_all(hello())
+        await replies(first, 1)
+        await second.send_all(hello())
+        (reply,) = await replies(second, 1)
+        assert (reply.opcode, reply.status) == (Opcode.ERROR, Status.BUSY)
+        with pytest.raises((EOFError, trio.BrokenResourceError)):
+            await replies(second, 1)
+        await first.send_all(framing.request(Opcode.PING, 2))
+        assert [answer.opcode for answer in await replies(first, 1)] == [Opcode.PING]
+        for stream in (first, second):
+            await trio.aclose_forcefully(stream)
+
+
+@pytest.mark.parametrize("limit", ["connections", "connections_per_uid"])
+async def test_handshakes_that_are_not_finished_are_limited_and_end(
+    serving: Serving, certificates: Path, sections: dict[str, dict[str, object]], limit: str
+) -> None:
+    async with serving(**sections, limits={limit: 1, "hello_seconds": 3.0}) as served:
+        (address,) = [address for address in served.daemon.addresses if address.startswith("tls:")]
+        host, _, port = address.removeprefix("tls:").rpartition(":")
+        silent = [await trio.open_tcp_stream(host, int(port)) for _ in range(3)]
+        with trio.fail_after(30):
+            answers: dict[int, bytes] = {}
+            async with trio.open_nursery() as nursery:
+                for number, stream in enumerate(silent):
+                    nursery.start_soon(_read_end, number, stream, answers)
+        assert next(iter(answers)) == 2, "twice the limit may try; the third is closed at once"
+        assert set(answers.values()) == {b""}
+        good = await connect(served, certificates, "bench")
+        await good.send_all(hello())
+        assert [reply.status for reply in await replies(good, 1)] == [Status.OK]
+        for open_still in (*silent, good):
+            await trio.aclose_forcefully(open_still)
+
+
+async def _read_end(number: int, stream: trio.SocketStream, answers: dict[int, bytes]) -> None:
+    answers[number] = await stream.receive_some(100)
+
+
 @pytest.mark.parametrize("name", [None, "stranger"])
 async def test_without_a_certificate_of_the_authority_there_is_no_session(
     serving: Serving, certificates: Path, sections: dict[str, dict[str, object]], name: str | None

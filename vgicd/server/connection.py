@@ -75,6 +75,10 @@ class Connection(ABC):
                     self.reason = "peer lost"
             nursery.cancel_scope.cancel()
 
+    async def turn_away(self) -> None:
+        """Instead of `run`: send what the session has been given to say, as far as the peer takes it."""
+        self.flush()
+
     def close(self, reason: str) -> None:
         """End the connection at its next checkpoint, without sending what is left."""
         if not self.scope.cancel_called:

@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
 
@@ -35,6 +36,7 @@ from vgicd.server.tls import TlsConnection, server_context
 from vgicd_protocol.errors import Status
 
 _ACCEPT_RETRY: Final = 0.1  # seconds without accepting, when the process is out of descriptors
+_HANDSHAKES: Final = 2  # times the limits of connections, with TLS handshakes counted: beyond that, closed unheard
 
 log = get_logger()
 
@@ -65,8 +67,13 @@ def check(config: Config) -> None:
 
 def run(config: Config) -> None:
     """Serve until a signal. ConfigError, AccessError or ListenError if it cannot start."""
-    daemon = Daemon(config)
-    trio.run(daemon.serve)
+    trio.run(_run, config)
+
+
+async def _run(config: Config) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:  # before there is anything to remove
+        daemon = Daemon(config)
+        await daemon.serve(signals)
 
 
 class Daemon:
@@ -82,6 +89,7 @@ class Daemon:
         self._tls: ssl.SSLContext | None = server_context(config.tls) if config.tls.enabled else None
         self._notifier = Notifier()
         self._per_peer: Counter[str] = Counter()
+        self._handshakes: Counter[str] = Counter()  # under way, by peer
         self._stopping = False
         self._accepting = trio.CancelScope()
         self._serving = trio.CancelScope()
@@ -98,8 +106,13 @@ class Daemon:
         except OSError as error:
             log.warning("notify.failed", error=str(error))
 
-    async def serve(self, *, task_status: trio.TaskStatus[Daemon] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until a signal or `stop`; `task_status` is told when connections are accepted."""
+    async def serve(
+        self,
+        signals: AsyncIterator[int] | None = None,
+        *,
+        task_status: trio.TaskStatus[Daemon] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until one of `signals` or `stop`; `task_status` is told when connections are accepted."""
         clock = trio.current_time
         self.lines = LineBudget(self.config.limits.log_lines, clock)
         self.hub = Hub(self.domain)
@@ -107,7 +120,8 @@ class Daemon:
         try:
             with self._serving:
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(self._watch_signals)
+                    if signals is not None:
+                        nursery.start_soon(self._watch_signals, signals)
                     nursery.start_soon(self._watch_connections)
                     nursery.start_soon(self.hub.watch_deadlines)
                     if self._notifier.watchdog_seconds is not None:
@@ -117,7 +131,8 @@ class Daemon:
                             async with trio.open_nursery() as accepting:
                                 for listener in self.listeners:
                                     accepting.start_soon(self._accept, listener, connections)
-                                self._ready()
+                                if not self._stopping:
+                                    self._ready()
                                 task_status.started(self)
                         await self._drain()
                         connections.cancel_scope.cancel()
@@ -201,63 +216,86 @@ class Daemon:
             sock.close()
 
     async def _converse(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
-        limits = self.config.limits
         session = Session(self.shared, peer)
-        connection: Connection
-        match transport:
-            case Transport.TLS if self._tls is not None:
-                connection = TlsConnection(sock, session, limits, self._tls, self._rules)
-            case Transport.SEQPACKET:
-                connection = PacketConnection(sock, session, limits)
-            case _:
-                connection = SocketConnection(sock, session, limits)
-        if transport is not Transport.TLS:
+        connection = self._connection(sock, session, transport)
+        if isinstance(connection, TlsConnection):
+            failure = await self._shake_hands(connection)
+            if failure:
+                self._log_refusal(failure, session.peer, transport)
+                return
+        else:
             session.ceiling = self._rules.highest_role(peer)
         refusal = self._refusal(session, peer, transport)
         if refusal is not None:
             code, reason, text = refusal
-            if self.lines.allows():
-                log.warning("conn.refused", reason=reason, transport=transport.value, **peer.described())
+            self._log_refusal(reason, session.peer, transport)
             session.refuse(code, text)
-            connection.flush()
+        elif self._stopping:
+            session.say_goodbye()
+        if session.closing:
+            await connection.turn_away()
             return
         self.connections.add(connection)
         self._per_peer[peer.key] += 1
         opened = self.lines.allows()
         if opened:
-            log.info("conn.open", session=session.number, transport=transport.value, **peer.described())
+            log.info("conn.open", session=session.number, transport=transport.value, **session.peer.described())
         try:
             await connection.run()
         finally:
             self.hub.leave(session)
             self.connections.discard(connection)
-            self._per_peer[peer.key] -= 1
-            if not self._per_peer[peer.key]:
-                del self._per_peer[peer.key]
+            _release(self._per_peer, peer.key)
             if opened:
                 log.info("conn.close", session=session.number, reason=connection.reason, requests=session.requests)
 
+    def _connection(self, sock: socket.socket, session: Session, transport: Transport) -> Connection:
+        limits = self.config.limits
+        match transport:
+            case Transport.TLS if self._tls is not None:
+                return TlsConnection(sock, session, limits, self._tls, self._rules)
+            case Transport.SEQPACKET:
+                return PacketConnection(sock, session, limits)
+            case _:
+                return SocketConnection(sock, session, limits)
+
+    async def _shake_hands(self, connection: TlsConnection) -> str:
+        """As `TlsConnection.shake_hands`, unless there are too many even to be told so."""
+        limits, key = self.config.limits, connection.session.peer.key
+        most, most_of_peer = (_HANDSHAKES * limit for limit in (limits.connections, limits.connections_per_uid))
+        in_all = len(self.connections) + self._handshakes.total()
+        if in_all >= most or self._per_peer[key] + self._handshakes[key] >= most_of_peer:
+            return "too many handshakes"
+        self._handshakes[key] += 1
+        try:
+            return await connection.shake_hands()
+        finally:
+            _release(self._handshakes, key)
+
     def _refusal(self, session: Session, peer: Peer, transport: Transport) -> tuple[Status, str, str] | None:
         limits = self.config.limits
-        if session.ceiling is None and transport is not Transport.TLS:
-            return Status.DENIED, "not allowed", "No access rule of this daemon names you."
+        if session.ceiling is None:
+            named = "your certificate" if transport is Transport.TLS else "you"
+            return Status.DENIED, "not allowed", f"No access rule of this daemon names {named}."
         if len(self.connections) >= limits.connections:
             return Status.BUSY, "too many", f"{limits.connections} connections are open, which is the limit."
         if self._per_peer[peer.key] >= limits.connections_per_uid:
             return Status.BUSY, "too many of one peer", f"You have {limits.connections_per_uid} connections, the limit."
         return None
 
+    def _log_refusal(self, reason: str, peer: Peer, transport: Transport) -> None:
+        if self.lines.allows():
+            log.warning("conn.refused", reason=reason, transport=transport.value, **peer.described())
+
     # --- watching -----------------------------------------------------------------------------------------------
 
-    async def _watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def _watch_signals(self, signals: AsyncIterator[int]) -> None:
         """Stop at the first signal; a second one does not wait for anybody."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            task_status.started()
-            async for number in signals:
-                if self._stopping:
-                    self._serving.cancel()
-                else:
-                    self.stop(signal.Signals(number).name)
+        async for number in signals:
+            if self._stopping:
+                self._serving.cancel()
+            else:
+                self.stop(signal.Signals(number).name)
 
     async def _watch_connections(self) -> None:
         """Close connections whose deadlines have passed, and tell how many log lines were suppressed."""
@@ -279,6 +317,13 @@ class Daemon:
         while True:
             self._notify(WATCHDOG=1)
             await trio.sleep(period)
+
+
+def _release(held: Counter[str], key: str) -> None:
+    """One less for `key`, which is forgotten when it holds nothing."""
+    held[key] -= 1
+    if not held[key]:
+        del held[key]
 
 
 def _peer(sock: socket.socket, address: object, transport: Transport) -> Peer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 from time import perf_counter
 from typing import Final
 
@@ -20,7 +21,6 @@ from vgicd.server.access import Rules
 from vgicd.server.connection import DEPARTED, Connection, unsent
 from vgicd.server.limits import SLICE_SECONDS, Limits
 from vgicd.server.session import Session
-from vgicd_protocol.errors import Status
 
 _RECORD: Final = 16_384  # bytes of one TLS record; what a peer takes at a time
 
@@ -62,29 +62,34 @@ class TlsConnection(Connection):
         self._stream = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         self._rules = rules
 
-    async def run(self) -> None:
-        """Shake hands, serve, close the stream."""
-        try:
-            if await self._handshake():
-                await super().run()
-        finally:
-            await trio.aclose_forcefully(self._stream)
+    async def shake_hands(self) -> str:
+        """Learn by TLS who the peer is and what it may do; answers why that failed, or nothing.
 
-    async def _handshake(self) -> bool:
+        Takes no longer than a peer has for its HELLO.  No session is served before.
+        """
         session = self.session
         try:
             with trio.fail_after(self.limits.hello_seconds):
                 await self._stream.do_handshake()
         except (*DEPARTED, trio.TooSlowError, ssl.SSLError) as error:
-            self.reason = f"no TLS: {error.__cause__ or error}"
-            return False
+            return f"no TLS: {error.__cause__ or error}"
         name = common_name(self._stream)
         session.peer = session.peer._replace(certificate=name)
         session.ceiling = self._rules.highest_role(session.peer) if name is not None else None
-        if session.ceiling is None:
-            session.refuse(Status.DENIED, "No access rule of this daemon names your certificate.")
-            self.reason = "not allowed"
-        return True
+        return ""
+
+    async def turn_away(self) -> None:
+        """As `Connection.turn_away`; to send is to wait here, for at most the write deadline."""
+        with suppress(*DEPARTED), trio.move_on_after(self.limits.write_seconds):
+            await self._send_all()
+        await trio.aclose_forcefully(self._stream)
+
+    async def run(self) -> None:
+        """Serve as `Connection.run` does, after `shake_hands`; then close the stream."""
+        try:
+            await super().run()
+        finally:
+            await trio.aclose_forcefully(self._stream)
 
     async def _reader(self) -> None:
         session = self.session
