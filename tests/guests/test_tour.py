@@ -63,33 +63,6 @@ def test_socket_and_process_give_the_same_run(tour: Path) -> None:
 
 
 @pytest.mark.long
-def test_tour_finds_the_defects_of_xen(tour: Path) -> None:
-    """The tour can fail: Xen loses what is pending when the distributor is enabled and does not move a pending SPI."""
-    outcome = run_image(DomainPort(vcpus=2, variant="xen"), tour, ignore, cpus=2, seconds=LIMIT)
-    failed = {verdict.name for verdict in outcome.verdicts if not verdict.passed}
-    assert {"masking", "spi-targets", "fiq-groups"} <= failed
-    assert {"timer-ppi", "level-spi"}.isdisjoint(failed)
-    assert outcome.status == 1
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("defect", "cpus", "scenario"),
-    [
-        ("D6", 4, "sgi"),  # no maintenance request while an SGI has more sources
-        ("D10", 2, "masking"),  # nothing is queued when the distributor is enabled
-    ],
-)
-def test_scenario_fails_for_the_defect_that_it_guards(tour: Path, defect: str, cpus: int, scenario: str) -> None:
-    passed = []
-    for without in ((), (defect,)):
-        port = DomainPort(vcpus=cpus, variant="xen", xen_without=without)
-        outcome = run_image(port, tour, ignore, cpus=cpus, seconds=LIMIT)
-        passed.append({verdict.name: verdict.passed for verdict in outcome.verdicts}[scenario])
-    assert passed == [False, True]
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("lrs", [1, 2, 3, 16])
 def test_tour_passes_on_eight_cpus(tour: Path, lrs: int) -> None:
     outcome = run_image(DomainPort(vcpus=8, lrs=lrs), tour, ignore, cpus=8, seconds=LIMIT)

@@ -1,0 +1,109 @@
+"""The tour in variant xen: it fails where Xen's own defects make it fail, nowhere else, and the demo says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vgicd.vgic.variants import DEFECTS
+from vgicd_machine import demo, guests, run
+from vgicd_machine.console import Verdict
+from vgicd_machine.domain_port import DomainPort
+from vgicd_machine.explained import XEN, Explained, explained
+from vgicd_machine.run import Outcome, run_image
+
+LIMIT = 120  # seconds; a second is enough on an idle machine
+
+CAN_BE_MENDED = [row for row in XEN if DEFECTS.keys() >= set(row.numbers)]
+
+
+@pytest.fixture(scope="session")
+def tour() -> Path:
+    return guests.build()
+
+
+def failures(tour: Path, cpus: int, lrs: int = 4, without: tuple[str, ...] = ()) -> set[str]:
+    port = DomainPort(vcpus=cpus, lrs=lrs, variant="xen", xen_without=without)
+    outcome = run_image(port, tour, lambda _: None, cpus=cpus, seconds=LIMIT)
+    assert outcome.status == 1
+    return {verdict.name for verdict in outcome.verdicts if not verdict.passed}
+
+
+def test_demo_names_the_defects_in_its_summary_and_nothing_else_fails(tour: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "vgicd_machine.demo", "--cpus", "4", "--variant", "xen"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = result.stdout.splitlines()
+    console, summary = lines[: lines.index("EXIT: STATUS=1")], lines[-9:]
+    said = [line for line in console if line.startswith(("PASS", "FAIL"))]
+    numbers = {
+        "sgi": "D6",
+        "nested-priorities": "D6",
+        "eoimode1": "F22",
+        "masking": "D10",
+        "spi-targets": "D11, D12",
+        "fiq-groups": "F7",
+    }
+    for heard, line in zip(said, summary[:8], strict=True):
+        name = heard.split()[1].rstrip(":")
+        added = f" (expected in variant xen: {numbers[name]})" if name in numbers else ""
+        assert line == heard + added
+        assert heard.startswith("FAIL" if added else "PASS")
+    assert summary[8] == "Xen's own defects explain every failure, as expected in variant xen."
+
+
+def test_what_remains_without_the_defects_is_what_cannot_be_mended(tour: Path) -> None:
+    without = tuple({number: None for row in CAN_BE_MENDED for number in row.numbers})
+    assert failures(tour, 4, without=without) == {"eoimode1", "fiq-groups"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("row", CAN_BE_MENDED, ids=lambda row: row.scenario)
+def test_each_defect_is_needed_for_the_failure_that_it_explains(tour: Path, row: Explained) -> None:
+    assert row.scenario in failures(tour, row.cpus)
+    assert row.scenario not in failures(tour, row.cpus, without=row.numbers)
+    for number in row.numbers if len(row.numbers) > 1 else ():
+        others = tuple(other for other in row.numbers if other != number)
+        assert row.scenario in failures(tour, row.cpus, without=others)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lrs", [1, 2, 3, 4, 16])
+@pytest.mark.parametrize("cpus", [1, 2, 3, 8])
+def test_exactly_what_is_explained_fails(tour: Path, cpus: int, lrs: int) -> None:
+    assert failures(tour, cpus, lrs) == explained("xen", cpus, lrs).keys()
+
+
+def test_nothing_is_explained_in_variant_correct() -> None:
+    assert explained("correct", 4, 1) == {}
+
+
+@pytest.mark.parametrize(
+    ("variant", "failed", "status"),
+    [
+        ("correct", set(), 0),
+        ("correct", {"masking"}, 1),
+        ("xen", {"masking", "fiq-groups"}, 0),
+        ("xen", {"masking", "fiq-groups", "timer-ppi"}, 1),
+        ("xen", {"masking"}, 1),
+        ("xen", set(), 1),
+    ],
+)
+def test_demo_is_content_only_with_what_is_expected(
+    tour: Path, monkeypatch: pytest.MonkeyPatch, variant: str, failed: set[str], status: int
+) -> None:
+    verdicts = tuple(Verdict(name, name not in failed, "") for name in ("timer-ppi", "masking", "fiq-groups"))
+    outcome = Outcome(1 if failed else 0, verdicts, ticks=0, late_stops=0, reset=False)
+    monkeypatch.setattr(run, "run_image", lambda *_, **__: outcome)
+    result = CliRunner().invoke(demo.main, ["--cpus", "1", "--variant", variant])
+    assert result.exit_code == status, result.output
+    assert ("masking (not expected" in result.output) == (variant == "xen" and "masking" not in failed)
