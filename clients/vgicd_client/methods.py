@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -12,12 +13,18 @@ C = TypeVar("C", bound=Callable[..., Any])
 def as_method(build: Callable[..., Any], call: C) -> C:
     """`call`, whose first parameter is the client, with the name, the docstring and the parameters of `build`.
 
-    Unlike `functools.wraps` it keeps `self` in the signature, so that a bound method shows all its parameters.
+    Unlike `functools.wraps` it keeps `self` in the signature, so that a bound method shows all its parameters; and
+    what it shows to be returned is the answer, not the `Request` that `build` makes.
     """
     call.__name__ = build.__name__
     call.__qualname__ = f"Client.{build.__name__}"
     call.__doc__ = build.__doc__
-    signature = inspect.signature(build)
+    signature = inspect.signature(build, eval_str=True)
     client = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    call.__dict__["__signature__"] = signature.replace(parameters=[client, *signature.parameters.values()])
+    (answer,) = get_args(signature.return_annotation)
+    answer = None if answer is NoneType else answer  # as people write it
+    parameters = [client, *signature.parameters.values()]
+    call.__dict__["__signature__"] = signature.replace(parameters=parameters, return_annotation=answer)
+    annotated = {name: p.annotation for name, p in signature.parameters.items()}
+    call.__annotations__ = {**annotated, "return": answer}
     return call

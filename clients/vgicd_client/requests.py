@@ -75,7 +75,10 @@ def peek(vcpu: int, space: int, address: int, size: int = 4) -> Request[int]:
 
 
 def write(vcpu: int, space: int, address: int, value: int, size: int = 4, plane: int = Plane.GUEST) -> Request[None]:
-    """Write `value` to the `size` bytes at `address` of `space` as `vcpu`. Raises `Refused`."""
+    """Write the low `size` bytes of `value` at `address` of `space` as `vcpu`.
+
+    A value below 0 or of more than 64 bits is a `ValueError` when it is sent.  Raises `Refused`.
+    """
     fields = {"vcpu": vcpu, "size": size, "space": plane << 4 | space, "address": address, "value": value}
     return Request(Opcode.WRITE, fields, _nothing)
 

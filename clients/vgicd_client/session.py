@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from vgicd_client.addresses import Address, parse
@@ -53,6 +54,10 @@ class Options:
         hint = ""
         if isinstance(error, FileNotFoundError):
             hint = "; no daemon listens there: start one with `vgicd serve`"
+        elif (
+            isinstance(error, ConnectionRefusedError) and self.address.path and not Path(self.address.path).is_socket()
+        ):
+            hint = "; that is no socket"
         elif isinstance(error, ConnectionRefusedError):
             hint = "; no daemon listens there" + (" any more" if self.address.path else "")
         elif isinstance(error, PermissionError):

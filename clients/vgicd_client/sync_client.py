@@ -27,12 +27,12 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Self, TypeVar
 
-from vgicd_client import requests, session
+from vgicd_client import refusals, requests, session
 from vgicd_client.addresses import Address, open_socket
 from vgicd_client.errors import ConnectionLost, GuestAbort, ProtocolError, Refused
 from vgicd_client.methods import as_method
 from vgicd_client.replies import Reply
-from vgicd_client.requests import NO_FIELDS, Request
+from vgicd_client.requests import Request
 from vgicd_client.wire import Arrival, Inbox, decode, encode, following, frames_of
 from vgicd_protocol.errors import Status
 from vgicd_protocol.events import Event, EventKind
@@ -48,6 +48,7 @@ from vgicd_protocol.frames import (
     Plane,
     Role,
 )
+from vgicd_protocol.image import Geometry
 from vgicd_protocol.session import Welcome
 
 P = ParamSpec("P")
@@ -109,6 +110,7 @@ class Client:
         """Not connected yet; `connect` is the way to make one."""
         self.options = options
         self.welcome: Welcome
+        self._geometry: Geometry | None = None
         self.outputs = 0
         self.order = 0
         self.aborted = False
@@ -163,6 +165,7 @@ class Client:
             self._attach(sock)
             try:
                 self.welcome = self._exchange(options.hello(), effects=False).value
+                self._geometry = self.welcome.geometry
                 self._frame_limit = self.welcome.limits.frame
                 if self._mask:
                     self._exchange(requests.subscribe_request(self._mask), effects=False)
@@ -202,7 +205,11 @@ class Client:
         return self._hot(_READ, vcpu, size, _DEBUG_BITS | space, address, 0)
 
     def write(self, vcpu: int, space: int, address: int, value: int, size: int = 4, plane: int = 0) -> None:
-        """Write `value` to the `size` bytes at `address` of `space` as `vcpu`; `aborted` says if it aborted."""
+        """Write the low `size` bytes of `value` (0 to 2**64 - 1) at `address` of `space` as `vcpu`.
+
+        What does not fit into `size` bytes is cut off, as by a bus; `aborted` says if the access aborted.  Raises
+        `ValueError` for a value below 0 or of more than 64 bits.
+        """
         self._hot(_WRITE, vcpu, size, plane << 4 | space, address, value)
         if self.aborted and self.options.raise_aborts:
             raise GuestAbort(vcpu, space, address, size)
@@ -249,20 +256,34 @@ class Client:
     def wait_output(self, seconds: float, *, vcpu: int | None = None, outputs: int | None = None) -> bool:
         """Wait until an output is high: any, one of `vcpu`'s, or one of the bits `outputs`.
 
-        True at once if one is high already; False when `seconds` have passed.  Blocks this client meanwhile.
+        True at once if one is high already; False when `seconds` have passed, a reconnection's time included.  Blocks
+        this client meanwhile.
         """
-        request = requests.wait_request(session.lines_of(outputs, vcpu, self.welcome), session.milliseconds(seconds))
+        lines = session.lines_of(outputs, vcpu, self.welcome)
+        request = requests.wait_request(lines, session.milliseconds(seconds))
+        deadline = time.monotonic() + seconds
         with self._lock:
-            patience, self._patience = self._patience, None  # the daemon holds this deadline
             try:
-                self.perform(request)
-            except Refused as refused:
-                if refused.code == Status.TIMEOUT:
-                    return False
-                raise
-            finally:
-                self._patience = patience
-            return True
+                return self._wait(request)
+            except ConnectionLost as lost:
+                if not self._may_repeat(lost, harmless=True):
+                    raise
+            self.reconnect()
+            left = max(0.0, deadline - time.monotonic())
+            return self._wait(requests.wait_request(lines, session.milliseconds(left)))
+
+    def _wait(self, request: Request[None]) -> bool:
+        """One WAIT; the daemon holds its deadline."""
+        patience, self._patience = self._patience, None
+        try:
+            self._exchange(request, effects=False)
+        except Refused as refused:
+            if refused.code == Status.TIMEOUT:
+                return False
+            raise
+        finally:
+            self._patience = patience
+        return True
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -283,6 +304,15 @@ class Client:
             if event is None:
                 return
             yield event
+
+    def fileno(self) -> int:
+        """The socket's file descriptor, for `select` beside others: readable when events may have come.
+
+        Take those that are here already first, with `events(0)`.  Raises `ConnectionLost` when closed.
+        """
+        if self._socket is None:
+            raise ConnectionLost(self._why_closed)
+        return self._socket.fileno()
 
     def _next_event(self, seconds: float | None) -> Event | None:
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -308,8 +338,8 @@ class Client:
             self._id = request_id = self._id % 0xFFFF_FFFF + 1
             try:
                 frame = _PACK(HOT_SIZE, VERSION, opcode, 0, request_id, vcpu, size, space, address, value)
-            except struct.error as error:
-                raise Refused(Status.BAD_VALUE, "", f"a field does not fit its width: {error}") from None
+            except struct.error:
+                raise refusals.unpackable(opcode, _hot_fields(vcpu, size, space, address, value)) from None
             sent = 0
             try:
                 sent = self._send_bytes(frame)
@@ -335,7 +365,8 @@ class Client:
                 self._drop(f"a call was interrupted by {error!r}")
                 raise
             else:
-                return self._finish(Request(Opcode(opcode), NO_FIELDS, _datum), arrival, effects=False).value
+                asked = Request(Opcode(opcode), _hot_fields(vcpu, size, space, address, value), _datum)
+                return self._finish(asked, arrival, effects=False).value
             harmless = opcode == _READ and space >> 4 == Plane.DEBUG
             if again or not self._may_repeat(lost, harmless=harmless):
                 raise lost
@@ -365,7 +396,7 @@ class Client:
     def _finish(self, request: Request[T], arrival: Arrival, *, effects: bool) -> Reply[T]:
         self.outputs, self.order, self.aborted = arrival.outputs, arrival.order, arrival.status == _ABORT
         try:
-            return decode(request, arrival, effects=effects)
+            return decode(request, arrival, effects=effects, geometry=self._geometry)
         except ProtocolError as error:
             self._drop(str(error))
             raise
@@ -443,6 +474,10 @@ class Client:
         text = f"lost {self.options.address}: {why}"
         self._drop(why)
         return ConnectionLost(text, maybe_applied=maybe_applied)
+
+
+def _hot_fields(vcpu: int, size: int, space: int, address: int, value: int) -> requests.Fields:
+    return {"vcpu": vcpu, "size": size, "space": space, "address": address, "value": value}
 
 
 def _datum(body: requests.Fields) -> int:

@@ -29,6 +29,7 @@ from vgicd_client.wire import Arrival, decode, encode
 from vgicd_protocol.errors import Status
 from vgicd_protocol.events import Event, EventKind
 from vgicd_protocol.frames import Plane, Role
+from vgicd_protocol.image import Geometry
 from vgicd_protocol.session import Welcome
 
 P = ParamSpec("P")
@@ -66,6 +67,7 @@ class TrioClient:
         """Not connected before the block is entered."""
         self.options = session.Options.of(address, role, name, timeout, raise_aborts, reconnect_idle)
         self.welcome: Welcome
+        self._geometry: Geometry | None = None
         self._link: Link | None = None
         self._mask = 0
         self._tasks: Any = None  # the manager of `_nursery`
@@ -127,6 +129,7 @@ class TrioClient:
         self._nursery.start_soon(link.run)
         try:
             self.welcome = (await self._exchange(link, options.hello(), effects=False)).value
+            self._geometry = self.welcome.geometry
             link.frame_limit = self.welcome.limits.frame
             if self._mask:
                 await self._exchange(link, requests.subscribe_request(self._mask), effects=False)
@@ -148,9 +151,7 @@ class TrioClient:
         except ConnectionLost as lost:
             if not self.options.reconnect_idle or (lost.maybe_applied and not request.harmless):
                 raise
-        async with self._reconnecting:  # several tasks may have lost the same link
-            if self._link is link:
-                await self.reconnect()
+        await self._renew(link)
         return await self._exchange(self._living(), request, effects=effects)
 
     async def pipeline(self, many: Iterable[Request[T]], *, effects: bool = False) -> list[Reply[T] | Refused]:
@@ -183,7 +184,11 @@ class TrioClient:
     async def write(
         self, vcpu: int, space: int, address: int, value: int, size: int = 4, plane: int = Plane.GUEST
     ) -> None:
-        """Write `value` to the `size` bytes at `address` of `space` as `vcpu`."""
+        """Write the low `size` bytes of `value` (0 to 2**64 - 1) at `address` of `space` as `vcpu`.
+
+        What does not fit into `size` bytes is cut off, as by a bus.  Raises `ValueError` for a value below 0 or of more
+        than 64 bits.
+        """
         reply = await self.perform(requests.write(vcpu, space, address, value, size, plane))
         self._check(reply, vcpu, space, address, size)
 
@@ -224,20 +229,21 @@ class TrioClient:
     async def wait_output(self, seconds: float, *, vcpu: int | None = None, outputs: int | None = None) -> bool:
         """Wait until an output is high: any, one of `vcpu`'s, or one of the bits `outputs`.
 
-        True at once if one is high already; False when `seconds` have passed.  At most 16 at a time.
+        True at once if one is high already; False when `seconds` have passed, a reconnection's time included.  At most
+        16 at a time.
         """
-        request = requests.wait_request(session.lines_of(outputs, vcpu, self.welcome), session.milliseconds(seconds))
+        lines = session.lines_of(outputs, vcpu, self.welcome)
+        request = requests.wait_request(lines, session.milliseconds(seconds))
+        deadline = trio.current_time() + seconds
         link = self._living()
-        request_id = link.next_id()
-        waiter = link.send(request_id, encode(request, request_id))
-        arrival = await link.reply(request_id, waiter)  # the daemon holds this deadline
         try:
-            self._decode(link, request, arrival, effects=False)
-        except Refused as refused:
-            if refused.code == Status.TIMEOUT:
-                return False
-            raise
-        return True
+            return await self._wait(link, request)
+        except ConnectionLost:
+            if not self.options.reconnect_idle:
+                raise
+        await self._renew(link)
+        left = max(0.0, deadline - trio.current_time())
+        return await self._wait(self._living(), requests.wait_request(lines, session.milliseconds(left)))
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -262,6 +268,25 @@ class TrioClient:
             raise ConnectionLost("not connected: use the client as `async with TrioClient(...)`")
         return self._link
 
+    async def _renew(self, lost: Link) -> None:
+        """Reconnect, unless another task that lost the same link has done so."""
+        async with self._reconnecting:
+            if self._link is lost:
+                await self.reconnect()
+
+    async def _wait(self, link: Link, request: Request[None]) -> bool:
+        """One WAIT; the daemon holds its deadline."""
+        request_id = link.next_id()
+        waiter = link.send(request_id, encode(request, request_id))
+        arrival = await link.reply(request_id, waiter)
+        try:
+            self._decode(link, request, arrival, effects=False)
+        except Refused as refused:
+            if refused.code == Status.TIMEOUT:
+                return False
+            raise
+        return True
+
     async def _exchange(self, link: Link, request: Request[T], *, effects: bool) -> Reply[T]:
         request_id = link.next_id()
         data = encode(request, request_id, effects=effects, limit=link.frame_limit)
@@ -279,7 +304,7 @@ class TrioClient:
 
     def _decode(self, link: Link, request: Request[T], arrival: Arrival, *, effects: bool) -> Reply[T]:
         try:
-            return decode(request, arrival, effects=effects)
+            return decode(request, arrival, effects=effects, geometry=self._geometry)
         except ProtocolError as error:
             link.close(str(error))
             raise

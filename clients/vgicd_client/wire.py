@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from vgicd_client import refusals
 from vgicd_client.errors import ProtocolError, Refused
 from vgicd_client.replies import Reply
 from vgicd_client.requests import Request
@@ -28,6 +29,7 @@ from vgicd_protocol.frames import (
     hot_fault,
 )
 from vgicd_protocol.framing import Reply as Arrival
+from vgicd_protocol.image import Geometry
 
 T = TypeVar("T")
 
@@ -40,7 +42,8 @@ __all__ = ["Arrival", "Inbox", "decode", "encode", "following", "frames_of"]
 def encode(request: Request[Any], request_id: int, *, effects: bool = False, limit: int = FRAME_LIMIT) -> bytes:
     """The frame of `request`, or the frames of an upload longer than the server's `limit`.
 
-    Raises `Refused` when a field breaks a rule of the protocol, as the server would; nothing was sent then.
+    Raises `Refused` when a field breaks a rule of the protocol, as the server would, `TypeError` for what is no number
+    where one belongs, and `ValueError` for a datum that is not 64 bits; nothing was sent then.
     """
     opcode, flags = request.opcode, EFFECTS if effects else 0
     try:
@@ -51,7 +54,7 @@ def encode(request: Request[Any], request_id: int, *, effects: bool = False, lim
             return framing.request(opcode, request_id, _pack_entries(request.fields["entries"]), flags, limit)
         return framing.request(opcode, request_id, messages.build_request(opcode, request.fields), flags, limit)
     except WireError as error:
-        raise Refused(error.code, error.field, error.text) from None
+        raise refusals.unbuildable(error, opcode, request.fields) from None
 
 
 def frames_of(data: bytes) -> Iterator[bytes]:
@@ -67,10 +70,10 @@ def _encode_hot(request: Request[Any], request_id: int, flags: int) -> bytes:
     size, space, value = fields.get("size", 0), fields["space"], fields.get("value", 0)
     try:
         frame = framing.hot_request(opcode, request_id, fields["vcpu"], size, space, fields["address"], value, flags)
-    except struct.error as error:
-        raise Refused(Status.BAD_VALUE, "", f"a field does not fit its width: {error}") from None
+    except struct.error:
+        raise refusals.unpackable(opcode, fields) from None
     if fault := hot_fault(VERSION, opcode, flags, size, space, value):
-        raise Refused(fault, "", sentence(fault))
+        raise refusals.refusal(fault, opcode, fields, None)
     return frame
 
 
@@ -107,16 +110,22 @@ def _fields_of(opcode: Opcode, body: bytes, effects: bool) -> dict[str, Any]:
     return messages.parse_reply(opcode, body, effects)
 
 
-def decode(request: Request[T], arrival: Arrival, *, effects: bool = False) -> Reply[T]:
-    """The reply to `request`. Raises `Refused` for an error status, `ProtocolError` for what does not parse."""
+def decode(
+    request: Request[T], arrival: Arrival, *, effects: bool = False, geometry: Geometry | None = None
+) -> Reply[T]:
+    """The reply to `request`; `geometry` is the domain's, for the words of a refusal.
+
+    Raises `Refused` for an error status, `ProtocolError` for what does not parse.
+    """
     status, opcode = arrival.status, request.opcode
     if arrival.opcode != opcode:
         raise ProtocolError(f"{opcode.name} was answered by opcode {arrival.opcode:#04x}")
     try:
         if status > Status.ABORT:
             if opcode in framing.HOT_OPCODES:
-                raise Refused(status, "", sentence(status))
-            raise Refused(status, *messages.parse_error(arrival.body))
+                raise refusals.refusal(status, opcode, request.fields, geometry)
+            refused = Refused(status, *messages.parse_error(arrival.body))
+            raise refusals.of_query(refused, opcode, request.fields)
         fields = _fields_of(opcode, arrival.body, effects)
     except WireError as error:
         raise ProtocolError(f"the reply to {opcode.name} does not parse: {error}") from error

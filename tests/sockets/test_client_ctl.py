@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from vgicd_client import Client, PrivateDaemon, Space, connect, private_daemon
-from vgicd_client.ctl import discover
+from vgicd_client import Client, Event, EventKind, PrivateDaemon, Space, connect, private_daemon
+from vgicd_client.ctl import discover, watch
 from vgicd_client.ctl.main import main
 
 VCPUS = 2
@@ -123,6 +123,7 @@ def test_lrs(gic: Client, daemon: PrivateDaemon) -> None:
 
 
 def test_dump(gic: Client, daemon: PrivateDaemon) -> None:
+    assert text(daemon, "dump") == "nothing is queued\n"
     gic.line(40, 1)
     assert "irq 40" in text(daemon, "dump")
     assert "Distributor" in text(daemon, "dump", "--kvm")
@@ -201,6 +202,19 @@ def test_a_snapshot_of_another_geometry_is_refused(gic: Client, daemon: PrivateD
     result = ctl(daemon, "snapshot", "restore", path)
     assert result.exit_code == 4
     assert "BAD_IMAGE" in result.output
+    assert "vCPUs: 1 instead of 2, profile virt instead of xen-guest" in result.output
+
+
+def test_a_foreign_file_is_no_snapshot(daemon: PrivateDaemon, tmp_path: Path) -> None:
+    path = tmp_path / "letter"
+    path.write_text("Dear all,")
+    result = ctl(daemon, "snapshot", "restore", path)
+    assert (result.exit_code, result.output) == (
+        2,
+        f"vgicctl: {path} is no state image: `vgicctl snapshot save` writes one\n",
+    )
+    through_a_file = ctl(daemon, "snapshot", "save", path / "x")
+    assert (through_a_file.exit_code, through_a_file.output) == (1, f"vgicctl: {path}/x: Not a directory\n")
 
 
 def test_the_console_carries_bytes_both_ways(gic: Client, daemon: PrivateDaemon) -> None:
@@ -213,6 +227,31 @@ def test_the_console_carries_bytes_both_ways(gic: Client, daemon: PrivateDaemon)
     assert piped.stdout == b"!"
     received = bytes(gic.read(0, Space.PHYSICAL, 0x2200_0000) & 0xFF for _ in range(7))
     assert received == b"bctyped"
+
+
+def test_an_idle_console_asks_for_nothing(gic: Client, daemon: PrivateDaemon) -> None:
+    """CONSOLE is an operation: an attached terminal must not make the order numbers run."""
+    command = [sys.executable, "-m", "vgicd_client.ctl.main", "-a", daemon.address, "console"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as attached:
+        assert attached.stdin is not None
+        assert attached.stdout is not None
+        try:
+            gic.write(0, Space.PHYSICAL, 0x2200_0000, ord("1"))
+            assert attached.stdout.read(1) == b"1"
+            gic.write(0, Space.PHYSICAL, 0x2200_0000, ord("2"))
+            assert attached.stdout.read(1) == b"2"
+            time.sleep(0.1)  # a last fetch, for the event of a byte that the first one brought
+            gic.ping()
+            order = gic.order
+            time.sleep(0.4)
+            gic.ping()
+            assert gic.order == order
+            attached.stdin.write(b"k")
+            attached.stdin.close()
+            assert attached.wait(20) == 0
+        finally:
+            attached.kill()
+    assert gic.read(0, Space.PHYSICAL, 0x2200_0000) & 0xFF == ord("k")
 
 
 def test_a_domain_without_a_console_says_so() -> None:
@@ -242,6 +281,14 @@ def _until_watched(gic: Client) -> None:
         gic.line(40, 1)
         gic.line(40, 0)
         time.sleep(0.05)
+
+
+def test_watch_shows_no_value_for_a_read() -> None:
+    read = Event(7, EventKind.ACCESS, 1, 4, 1 << 28 | 0x104, 0)
+    write = read._replace(intid=4 | 1 << 8, value=5)
+    assert watch.text(read).endswith("access      vcpu 1  read32 GICD_ISENABLER1")
+    assert watch.text(write).endswith("write32 GICD_ISENABLER1 0x5")
+    assert (watch.facts(read)["value"], watch.facts(write)["value"]) == (None, 5)
 
 
 def test_watch_ends_when_nothing_happens(daemon: PrivateDaemon) -> None:
@@ -310,6 +357,7 @@ def test_the_environment_names_a_daemon(gic: Client, daemon: PrivateDaemon, monk
     [
         (["-a", "vsock:1", "info"], 2, "is not an address"),
         (["-a", "unix:/nowhere", "info"], 3, "no daemon listens there"),
+        (["-a", f"unix:{__file__}", "info"], 3, "Connection refused; that is no socket\n"),
         (["-a", "tcp:127.0.0.1:1", "info"], 3, "Connection refused; no daemon listens there\n"),
         (["trace", "replay", "/nowhere"], 2, "/nowhere: cannot be read: No such file or directory\n"),
         (["nosuch"], 2, "No such command"),

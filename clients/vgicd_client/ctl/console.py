@@ -6,6 +6,7 @@ import os
 import select
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ import click
 from vgicd_client.ctl import output
 from vgicd_client.ctl.session import Session, talks
 from vgicd_client.sync_client import Client
+from vgicd_protocol.events import GAP, EventKind
 
 LEAVE = b"\x1d"  # ctrl-]
-POLL_SECONDS = 0.05
+RETRY_SECONDS = 0.05
 CHUNK = 4096
 
 
@@ -51,24 +53,49 @@ def _once(session: Session, client: Client, offer: bytes) -> None:
 
 
 def _talk(client: Client, source: int, quiet: float | None) -> None:
-    """Carry bytes both ways until ctrl-], or until `source` has ended and nothing has come for `quiet` seconds."""
+    """Carry bytes both ways until ctrl-], or until `source` has ended and nothing has come for `quiet` seconds.
+
+    CONSOLE is an operation of the domain with a number, so it is asked only when there is something to type or to
+    fetch; that the guest has written is told by events.
+    """
+    client.subscribe([EventKind.CONSOLE])
     waiting = b""
-    silent = 0.0
-    open_ = True
-    while open_ or waiting or quiet is None or silent < quiet:
-        ready, _, _ = select.select([source] if open_ and not waiting else [], [], [], POLL_SECONDS)
-        if ready:
+    open_ = fetch = True  # the guest may have written before the events began
+    active = time.monotonic()
+    while True:
+        if waiting or fetch:
+            state = client.console(waiting[:CHUNK])
+            waiting = waiting[state.accepted :]
+            _show(state.data)
+            if state.data or state.accepted:
+                active = time.monotonic()
+        seconds = RETRY_SECONDS if waiting else None  # until the guest has taken what filled its receiver
+        if not open_:
+            if quiet is None:
+                return
+            left = active + quiet - time.monotonic()
+            if left <= 0 and not waiting:
+                return
+            seconds = seconds or left
+        fetch = _has_written(client)
+        if fetch:
+            continue
+        sources: list[Client | int] = [client, source] if open_ and not waiting else [client]
+        ready, _, _ = select.select(sources, [], [], seconds)
+        if source in ready:
             typed = os.read(source, CHUNK)
             open_ = bool(typed)
+            active = time.monotonic()
             if quiet is None and LEAVE in typed:
                 return
             waiting += typed
-        state = client.console(waiting[:CHUNK])
-        waiting = waiting[state.accepted :]
-        silent = 0.0 if state.data or state.accepted else silent + POLL_SECONDS
-        _show(state.data)
-        if not open_ and quiet is None:
-            return
+        fetch = _has_written(client)
+
+
+def _has_written(client: Client) -> bool:
+    """Whether the guest has written since the last reply, whose order number says what it included."""
+    seen = client.order
+    return any(event.order > seen or event.kind == GAP for event in list(client.events(0)))
 
 
 def _show(data: bytes) -> None:

@@ -19,4 +19,4 @@ def dump(session: Session, kvm: bool) -> None:
     if session.json:
         output.as_json({"kind": "kvm" if kvm else "xen", "text": text})
     else:
-        click.echo(text.rstrip("\n"))
+        click.echo(text.rstrip("\n") or "nothing is queued")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ _SGIS = 16
 _PRIVATE = 32
 _NONE = 0xFFFF
 _COLUMNS = ("irq", "vcpu", "on", "type", "line", "latch", "pend", "act", "prio", "targets", "list", "lr", "hw")
+LIST_REGISTER_COLUMNS = ("list register", "word", "holds")
 
 
 @click.command()
@@ -40,7 +41,7 @@ def irq(session: Session, intid: int, action: str | None, vcpu: int | None) -> N
             if session.json:
                 output.as_json(report)
             else:
-                click.echo(f"operation {client.order}; outputs: {decode.outputs(client.outputs)}")
+                output.operation(client.order, client.outputs)
             return
         state = client.irq_info(intid, owner)
     if session.json:
@@ -88,9 +89,14 @@ def lrs(session: Session, vcpu: int | None) -> None:
         output.table(
             f"vCPU {number}: {where}, {state.used} used; HCR {decode.hcr(state.hcr)}; MISR {decode.misr(state.misr)}; "
             f"EISR {decode.bits(state.eisr)}; ELRSR {decode.bits(state.elrsr)}; APR {decode.bits(state.apr)}",
-            ("list register", "word", "holds"),
-            [(f"LR{n}", f"{word:#010x}", str(decode.list_register(word))) for n, word in enumerate(state.lrs)],
+            LIST_REGISTER_COLUMNS,
+            list_register_rows(state.lrs),
         )
+
+
+def list_register_rows(words: Iterable[int]) -> list[tuple[str, str, str]]:
+    """List registers for a table with `LIST_REGISTER_COLUMNS`."""
+    return [(f"LR{n}", f"{word:#010x}", str(decode.list_register(word))) for n, word in enumerate(words)]
 
 
 def _all(client: Client) -> Iterator[IrqState]:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from vgicd_client.ctl import access, console, dump, info, irqs, listing, registers, snapshot, trace, watch
+from vgicd_client.ctl import (
+    access,
+    console,
+    dump,
+    info,
+    irqs,
+    listing,
+    registers,
+    renewal,
+    snapshot,
+    switching,
+    trace,
+    watch,
+)
 from vgicd_client.ctl.session import EXIT_FAILED, Session, fail, shared_options
 
 EPILOG = (
@@ -43,6 +56,11 @@ for command in (
     access.read,
     access.write,
     access.peek,
+    switching.mode,
+    switching.enter,
+    switching.exit_guest,
+    renewal.time,
+    renewal.reset,
     dump.dump,
     snapshot.snapshot,
     watch.watch,

@@ -73,5 +73,7 @@ class PlaceType(_ParamType):
         return [CompletionItem(name) for name in names if name.startswith(incomplete.upper())]
 
 
+PLACE_HELP = "PLACE is a register (GICD_TYPER), a frame and an offset (GICD+0x104), or a physical address."
+
 NUMBER = Number()
 PLACE = PlaceType()

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vgicd_client import decode
+
 
 def on_terminal() -> bool:
     """Whether standard output is a terminal."""
@@ -61,6 +63,11 @@ def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
     width = max(len(name) for name, _ in given)
     for name, value in given:
         click.echo(f"{name.ljust(width)}  {value}".rstrip())
+
+
+def operation(order: int, outputs: int, note: str = "") -> None:
+    """The line for an operation that answers nothing else: its number, the output levels, and a remark."""
+    click.echo(f"operation {order}; outputs: {decode.outputs(outputs)} {note}".rstrip())
 
 
 def good(text: str) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, ParamSpec, TypeVar
+from typing import Final, NoReturn, ParamSpec, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -32,6 +33,7 @@ EXIT_UNREACHABLE: Final = 3
 EXIT_REFUSED: Final = 4
 
 ENVIRONMENT: Final = "VGICD_ADDRESS"
+RETRY_SECONDS: Final = 0.05
 
 
 @dataclass
@@ -40,10 +42,23 @@ class Session:
 
     address: str | None = None
     json: bool = False
+    wait: float = 0.0  # seconds for which a daemon that is not there is waited for
 
-    def connect(self, role: str = "any", **options: Any) -> Client:
-        """A client of the chosen daemon. Fails with a sentence when there is none or more than one."""
-        return connect(self.address or os.environ.get(ENVIRONMENT) or only_daemon(), role, name="vgicctl", **options)
+    def connect(self, role: str = "any", *, address: str | None = None, name: str = "vgicctl") -> Client:
+        """A client of the chosen daemon, `address` if that is given.
+
+        Raises `NoDaemon` when there is none or more than one, and as `vgicd_client.connect` does; the absence of a
+        daemon only after `wait` seconds.
+        """
+        named = address or self.address or os.environ.get(ENVIRONMENT)
+        deadline = time.monotonic() + self.wait
+        while True:
+            try:
+                return connect(named or only_daemon(), role, name=name)
+            except (ConnectionLost, NoDaemon):
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
 
 
 class NoDaemon(ClientError):
@@ -105,8 +120,21 @@ def _note_json(context: click.Context, _parameter: click.Parameter, value: bool)
         context.ensure_object(Session).json = True
 
 
+def _note_wait(context: click.Context, _parameter: click.Parameter, value: float | None) -> None:
+    if value is not None:
+        context.ensure_object(Session).wait = value
+
+
 def shared_options(command: Callable[P, T]) -> Callable[P, T]:
-    """Add --address and --json; both may stand before or behind the command's name."""
+    """Add --address, --wait and --json; all may stand before or behind the command's name."""
+    command = click.option(
+        "--wait",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        expose_value=False,
+        callback=_note_wait,
+        help="wait for a daemon that does not answer yet",
+    )(command)
     command = click.option(
         "-a",
         "--address",

@@ -10,7 +10,8 @@ import click
 
 from vgicd_client.ctl import output
 from vgicd_client.ctl.session import EXIT_FAILED, EXIT_USAGE, Session, fail, talks
-from vgicd_client.images import load, store
+from vgicd_client.errors import Refused
+from vgicd_client.images import difference, load, store
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -44,7 +45,12 @@ def restore(session: Session, file: Path) -> None:
     """Make the state in FILE the daemon's; it must be of the same geometry."""
     image = load(file)
     with session.connect("control") as client:
-        client.restore(image)
+        try:
+            client.restore(image)
+        except Refused as refused:
+            if apart := difference(image.geometry, client.welcome.geometry):
+                raise Refused(refused.code, "", f"{file} is of another domain ({apart})") from refused
+            raise
         order = client.order
     if session.json:
         output.as_json({"file": str(file), "order": order})
@@ -77,8 +83,8 @@ def diff(session: Session, before: Path, after: Path | None) -> None:
             new = client.snapshot()
     else:
         new = load(after)
-    if old.geometry != new.geometry:
-        fail(EXIT_USAGE, f"the images are of different domains: {old.geometry} and {new.geometry}")
+    if apart := difference(new.geometry, old.geometry):
+        fail(EXIT_USAGE, f"{after or 'the daemon'} is of another domain than {before} ({apart})")
     changes = compare(old.words, new.words)
     if session.json:
         output.as_json([change._asdict() for change in changes])

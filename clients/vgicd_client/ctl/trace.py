@@ -43,7 +43,7 @@ def replay(session: Session, files: tuple[Path, ...], in_process: bool, address:
     if in_process and address is not None:
         fail(EXIT_USAGE, "--in-process and --connect exclude each other")
     reports: list[dict[str, object]] = []
-    with _world(in_process, address or session.address) as world:
+    with _world(session, in_process, address or session.address) as world:
         for file in files:
             recorded = load(file)
             try:
@@ -59,11 +59,11 @@ def replay(session: Session, files: tuple[Path, ...], in_process: bool, address:
 
 
 @contextmanager
-def _world(in_process: bool, address: str | None) -> Iterator[World]:
+def _world(session: Session, in_process: bool, address: str | None) -> Iterator[World]:
     if in_process:
         yield LocalWorld()
     elif address is not None:
-        with connect(address, "control", name="vgicctl trace replay") as client:
+        with session.connect("control", address=address, name="vgicctl trace replay") as client:
             yield RemoteWorld(client)
     else:
         with (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vgicd_client import decode, regs
@@ -29,13 +31,19 @@ def watch(session: Session, kinds: tuple[str, ...], count: int | None, seconds: 
         try:
             for number, event in enumerate(client.events(seconds), 1):
                 if session.json:
-                    output.as_json_line({**event._asdict(), "kind": name(event)})
+                    output.as_json_line(facts(event))
                 else:
                     click.echo(text(event))
                 if number == count:
                     return
         except KeyboardInterrupt:
             return
+
+
+def facts(event: Event) -> dict[str, Any]:
+    """The event for JSON; `value` is None for a guest's read, whose answer no event has."""
+    reads = event.kind in _ACCESS and not event.intid >> 8
+    return {**event._asdict(), "kind": name(event), "value": None if reads else event.value}
 
 
 def name(event: Event) -> str:
@@ -61,7 +69,7 @@ def text(event: Event) -> str:
             return f"{head} vcpu {event.vcpu}  LR{event.address} = {decode.list_register(event.value)}"
         case EventKind.ACK:
             return f"{head} vcpu {event.vcpu}  {decode.acknowledgement(event.value)}"
-        case EventKind.ACCESS | EventKind.FAULT:
+        case k if k in _ACCESS:
             return f"{head} vcpu {event.vcpu}  {_access(event)}"
         case EventKind.CONSOLE:
             return f"{head} {bytes([event.value & 0xFF])!r}"
@@ -75,4 +83,5 @@ def _access(event: Event) -> str:
     space, offset = event.address >> 28, event.address & 0xFFF_FFFF
     frame = _FRAMES.get(space)
     place = regs.locate(frame, offset) if frame else f"space {space} + {offset:#x}"
-    return f"{'write' if write else 'read'}{8 * size} {place} {event.value:#x}"
+    # an event is recorded before the access is made: what a read answers is not in it
+    return f"write{8 * size} {place} {event.value:#x}" if write else f"read{8 * size} {place}"

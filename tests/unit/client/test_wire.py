@@ -11,7 +11,7 @@ from vgicd_client.errors import ProtocolError, Refused
 from vgicd_client.requests import Entry
 from vgicd_client.wire import EVENTS_KEPT, Arrival, Inbox, decode, encode, following, frames_of
 from vgicd_protocol import bodies, framing, messages
-from vgicd_protocol.errors import FramingFault, Status, WireError
+from vgicd_protocol.errors import FramingFault, Status, WireError, sentence
 from vgicd_protocol.events import GAP, Event, EventKind
 from vgicd_protocol.frames import EFFECTS, MORE, REPLY_BIT, Opcode
 from vgicd_protocol.image import Geometry, StateImage
@@ -53,7 +53,8 @@ def test_effects_of_what_changes_nothing_are_refused_before_sending() -> None:
         (requests.read(0, 1, 0, 3), Status.BAD_SIZE),
         (requests.read(0, 9, 0), Status.BAD_VALUE),
         (requests.read(-1, 1, 0), Status.BAD_VALUE),
-        (requests.write(0, 1, 0, 1 << 64), Status.BAD_VALUE),
+        (requests.read(0, 1, 1 << 64), Status.BAD_VALUE),
+        (requests.irq_info(1 << 32), Status.BAD_BODY),
         (requests.line(40, 2), Status.BAD_VALUE),
         (requests.enter(1 << 16), Status.BAD_BODY),
         (requests.dump(2), Status.BAD_BODY),
@@ -66,6 +67,21 @@ def test_what_the_server_would_refuse_is_not_sent(request_: requests.Request[obj
         encode(request_, 1)
     assert refused.value.code == code
     assert str(refused.value)
+
+
+@pytest.mark.parametrize("value_", [-1, 1 << 64])
+def test_a_datum_that_is_not_64_bits_is_a_mistake_of_the_program(value_: int) -> None:
+    with pytest.raises(ValueError, match=f"2\\*\\*64 - 1, not {value_}"):
+        encode(requests.write(0, 1, 0, value_), 1)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [requests.irq_info("x"), requests.line("x", 1), requests.write(0, 1, 0, 1.5), requests.lr_set(0, 0, "x")],  # type: ignore[arg-type]
+)
+def test_what_is_no_number_is_a_type_error(request_: requests.Request[object]) -> None:
+    with pytest.raises(TypeError, match="is a whole number, not"):
+        encode(request_, 1)
 
 
 def test_a_long_upload_is_split_and_its_frames_can_be_told_apart() -> None:
@@ -106,6 +122,60 @@ def test_a_refusal_carries_code_field_and_sentence() -> None:
 def test_a_hot_refusal_gets_its_sentence_from_its_code() -> None:
     with pytest.raises(Refused, match="No such vCPU"):
         decode(READ, arrival(Opcode.READ, value(0), Status.BAD_VCPU))
+
+
+GEOMETRY = Geometry(2, 64, 4, "correct", "virt")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "text"),
+    [
+        (requests.read(5, 1, 0), Status.BAD_VCPU, "vcpu: vCPU 5 does not exist: the domain has 2"),
+        (requests.read(1, 1, 0), Status.BAD_VCPU, sentence(Status.BAD_VCPU)),
+        (requests.read(0, 1, 0x1001), Status.BAD_ADDRESS, "address: GICD is 0x1000 bytes: 0x1001 is outside"),
+        (requests.peek(0, 2, 0x2000), Status.BAD_ADDRESS, "address: GICC is 0x2000 bytes: 0x2000 is outside"),
+        (requests.read(0, 3, 0), Status.BAD_VALUE, "space: no guest reaches GICH: use peek or lrs (lr_get)"),
+        (
+            requests.write(0, 3, 0, 1),
+            Status.BAD_VALUE,
+            "space: no guest reaches GICH: write it in explicit mode, with gich or lr_set",
+        ),
+        (requests.write(0, 1, 0, 1, 4, 1), Status.READ_ONLY, "plane: the debug plane only reads: write as the guest"),
+        (requests.line(27, 1), Status.BAD_VCPU, "vcpu: INTID 27 is a PPI: pass vcpu="),
+        (requests.line(27, 1, 2), Status.BAD_VCPU, "vcpu: vCPU 2 does not exist: the domain has 2"),
+        (
+            requests.line(40, 1, 0),
+            Status.BAD_VCPU,
+            "vcpu: INTID 40 is an SPI: its line belongs to no vCPU, leave vcpu out",
+        ),
+        (
+            requests.line(3, 1),
+            Status.BAD_INTID,
+            "intid: INTID 3 is an SGI: it has no line; a guest's write to GICD_SGIR sends it",
+        ),
+        (requests.line(96, 1), Status.BAD_INTID, "intid: INTID 96 does not exist: the domain has 0 to 95"),
+        (requests.line(95, 1), Status.BAD_INTID, sentence(Status.BAD_INTID)),
+        (
+            requests.pulse(27, 0),
+            Status.OWNED,
+            "intid: INTID 27 is driven by a device of this domain: drive the device instead",
+        ),
+        (requests.read(0, 1, 0), Status.DENIED, sentence(Status.DENIED)),
+    ],
+)
+def test_a_hot_refusal_is_worded_from_the_request_and_the_geometry(
+    request_: requests.Request[object], status: Status, text: str
+) -> None:
+    """The general sentence stands where they do not explain the code: the domain may have been rebuilt since HELLO."""
+    with pytest.raises(Refused) as refused:
+        decode(request_, arrival(request_.opcode, value(0), status), geometry=GEOMETRY)
+    assert (refused.value.code, str(refused.value)) == (status, text)
+
+
+def test_an_owner_that_was_left_out_is_asked_for() -> None:
+    body = messages.build_error("vcpu", "vCPU 65535 does not exist: the domain has 2")
+    with pytest.raises(Refused, match="INTID 27 is a PPI: pass vcpu="):
+        decode(requests.irq_info(27), arrival(Opcode.IRQ_INFO, body, Status.BAD_VCPU))
 
 
 @pytest.mark.parametrize(
