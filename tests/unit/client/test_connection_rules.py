@@ -528,3 +528,36 @@ def test_a_backlog_is_sent_whole_when_the_daemon_is_slow(scripted: Any) -> None:
             return len(await client.pipeline([READ] * count))
 
     assert trio.run(main) == count
+
+
+@pytest.mark.parametrize("blocking", [True, False], ids=["sync", "trio"])
+def test_a_repeated_wait_has_only_the_time_that_is_left(scripted: Any, blocking: bool) -> None:
+    deadlines: list[int] = []
+
+    def waits(peer: Any) -> Any:
+        peer.hello()
+        frame = peer.expect(Opcode.WAIT)
+        deadlines.append(messages.parse_request(Opcode.WAIT, frame.body)["milliseconds"])
+        return frame
+
+    def dies(peer: Any) -> None:
+        waits(peer)
+        time.sleep(0.3)
+
+    def passes(peer: Any) -> None:
+        peer.reply(waits(peer), messages.build_error("", "too late"), status=Status.TIMEOUT)
+
+    address = scripted(dies, passes)
+    if blocking:
+        with connect(address, reconnect_idle=True) as client:
+            assert not client.wait_output(5)
+    else:
+
+        async def main() -> None:
+            async with TrioClient(address, reconnect_idle=True) as client:
+                assert not await client.wait_output(5)
+
+        trio.run(main)
+    first, second = deadlines
+    assert first == 5000
+    assert second <= 4700
