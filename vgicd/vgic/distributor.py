@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from vgicd.registers import BYTE_OR_WORD, WORD, Field, Frame, Layout, block, per_irq, zero
+from vgicd.registers import BYTE_OR_WORD, WORD, Field, Frame, Layout, block, per_irq
 from vgicd.vgic.errors import RestoreError
 from vgicd.vgic.irq import NR_PRIVATE, PRIORITY_MASK, VgicIrq
 
@@ -431,7 +431,7 @@ DISTRIBUTOR: Final = (
             reset=None, writable=0xFF, doc="CPU targets; of SGIs and PPIs read-only: the accessing vCPU"),
     per_irq("GICD_ICFGR", 0xC00, 2, WORD, read_config, write_config, restore=write_config, reset=(2, 0, 2),
             writable=2, folds=True, doc="Configuration: 2 edge, 0 level; of SGIs and PPIs read-only"),
-    block("GICD_SGIR", 0xF00, WORD, zero, write_sgir, fields=SGIR, effect="command",
+    block("GICD_SGIR", 0xF00, WORD, None, write_sgir, fields=SGIR, effect="command",
           doc="Software-generated interrupt"),
     per_irq("GICD_CPENDSGIR", 0xF10, 8, BYTE_OR_WORD, read_sgi_sources, write_csgi_sources, count=16,
             peek=peek_sgi_sources, restore=write_csgi_sources, writable=0xFF, effect="clear", live=True,
