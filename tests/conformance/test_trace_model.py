@@ -134,6 +134,7 @@ DEFECTS: Final[Mapping[str, Callable[[pytest.MonkeyPatch], None]]] = {
 }
 
 
+@pytest.mark.sources
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_a_difference(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     DEFECTS[defect](monkeypatch)
@@ -141,6 +142,7 @@ def test_a_planted_defect_is_a_difference(defect: str, monkeypatch: pytest.Monke
         judge(*SEEDS)
 
 
+@pytest.mark.sources
 def test_a_difference_is_reported_with_all_that_leads_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gich, "count_eoi", lambda _gich: None)
     with pytest.raises(pytest.fail.Exception) as failure:
