@@ -11,8 +11,9 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from tests.differential.qemu import Qemu, require_tool
+from tests.differential.qemu import Qemu
 from tests.differential.qtest import QtestError
+from tests.tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

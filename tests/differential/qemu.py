@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -17,9 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import pytest
-
 from tests.differential.qtest import Qtest, QtestError
+from tests.tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,16 +33,6 @@ GICC: Final = 0x08010000
 GICH: Final = 0x08030000
 GICV: Final = 0x08040000
 SPIS: Final = 256  # of machine `virt`; the inputs of the PPIs follow theirs
-
-
-def require_tool(program: str, package: str) -> None:
-    """Skip the calling test when `program` is missing; under CI, where it must not be, fail."""
-    if shutil.which(program):
-        return
-    reason = f"{program} is not installed (Debian package {package})"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def require_qemu() -> None:

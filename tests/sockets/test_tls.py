@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.tools import require_tool
 from vgicd import config
 from vgicd.config import ConfigError
 from vgicd.server import daemon
@@ -20,7 +20,11 @@ from vgicd_protocol.framing import Reply
 
 from .conftest import Served, Serving
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+
+@pytest.fixture(scope="module", autouse=True)
+def openssl() -> None:
+    """It makes the certificates."""
+    require_tool("openssl", "openssl")
 
 
 def make(folder: Path, name: str, *arguments: str) -> None:

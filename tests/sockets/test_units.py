@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,11 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import require_tool
+
 from .test_cli import PATIENCE, connected
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 VGICD = Path(sys.executable).with_name("vgicd")
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def systemd() -> None:
+    """It judges the units, and opens sockets as its manager does."""
+    require_tool("systemd-analyze", "systemd")
+    require_tool("systemd-socket-activate", "systemd")
 
 
 @pytest.fixture
@@ -30,7 +37,6 @@ def units(tmp_path: Path) -> Path:
     return folder
 
 
-@needs_systemd
 def test_systemd_finds_nothing_to_complain_about(units: Path) -> None:
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *map(str, sorted(units.iterdir()))],
@@ -42,7 +48,6 @@ def test_systemd_finds_nothing_to_complain_about(units: Path) -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-@needs_systemd
 def test_the_service_is_hardly_exposed(units: Path) -> None:
     shown = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(units / "vgicd@.service")],
@@ -61,7 +66,6 @@ def test_user_ids_of_peers_stay_visible() -> None:
     assert "\nPrivateUsers=no\n" in (UNITS / "vgicd@.service").read_text()
 
 
-@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="systemd is not installed")
 @pytest.mark.parametrize(("flags", "kind"), [([], socket.SOCK_STREAM), (["--seqpacket"], socket.SOCK_SEQPACKET)])
 def test_sockets_come_from_systemd_and_stay_when_the_daemon_stops(tmp_path: Path, flags: list[str], kind: int) -> None:
     path = tmp_path / "s"
