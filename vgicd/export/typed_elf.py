@@ -1,0 +1,158 @@
+"""The symbol file: what makes gdb see the interrupt controller as variables of a program.
+
+Every window of the layout is a structure (`gicd`, `gicc2`, `live_gicc`), every register word of the guest's own frames
+a variable called as everywhere else (GICD_ISENABLER1), every edge of an interrupt's life a function.  All of it comes
+from the register rows:
+
+- a register with fields is a structure of bit fields, least significant first; one whose only field is a number in its
+  low bits (GICC_PMR) is that number;
+- registers indexed by INTID are arrays: of words for one or two bits per interrupt, of bytes for eight, so that
+  gicd.IPRIORITYR[42] is interrupt 42;
+- a list register has the fields of HW=1; `{struct gich_lr_software} &gich.LR[0]` shows those of HW=0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from vgicd import __version__
+from vgicd.domain.address_map import ALIAS_SPAN, ALIASED_SIZE, PAGE
+from vgicd.domain.operations import Space
+from vgicd.export.dwarf import Encoding, Member, Unit, abbreviations, frame_rules
+from vgicd.export.elf import ALLOC, EXECUTE, WRITE, Kind, Section, Symbol, write
+from vgicd.gdbstub.arch import Arch
+from vgicd.gdbstub.layout import AddressSpace, Window
+from vgicd.hw.gich import GICH
+from vgicd.hw.gicv import GICC
+from vgicd.hw.list_register import HARDWARE, SOFTWARE
+from vgicd.registers import Field, Frame, Layout, Register
+from vgicd.vgic.distributor import GICD
+
+FRAMES: Final[Mapping[int, Frame]] = {Space.GICD: GICD, Space.GICC: GICC, Space.GICH: GICH}
+_ARM_FLAGS: Final = {40: 0x05000000}  # EF_ARM_EABI_VER5: without it gdb takes the procedure calls of before 2005
+
+
+def symbol_file(arch: Arch, layout: AddressSpace, lrs: int, names: Mapping[int, str]) -> bytes:
+    """An ELF file with DWARF for `layout` with `lrs` list registers; `names` gives INTIDs an alias, irqN_NAME."""
+    unit = Unit("vgicd", f"vgicd {__version__}", arch.word)
+    types = _Types(unit, layout.nr_irqs, lrs)
+    sections = []
+    for window in layout.windows:
+        frame = FRAMES.get(window.space)
+        if frame is None:
+            continue
+        unit.variable(window.name, types.frame(frame, _spread(window)), window.base)
+        symbols = [Symbol(window.name, window.base, window.size, Kind.OBJECT)]
+        if window.vcpu is None and not window.live:
+            symbols = [Symbol(name, at, 4, Kind.OBJECT) for name, at in words(window, layout.nr_irqs, lrs)]
+            for symbol in symbols:
+                unit.variable(symbol.name, types.word, symbol.address)
+        sections.append(Section(f".{window.name}", window.base, window.size, ALLOC | WRITE, symbols=symbols))
+    text, text_size = layout.code
+    functions = [Symbol(*found, Kind.FUNCTION) for found in layout.symbols(names)]
+    code = ((".text", text, text_size), (".irq", layout.irq_base, layout.irq_size))
+    for name, base, size in code:
+        inside = [symbol for symbol in functions if base <= symbol.address < base + size]
+        sections.append(Section(name, base, size, ALLOC | EXECUTE, symbols=inside))
+    frames = frame_rules(
+        arch.word, arch.slot, arch.stack_column, arch.return_column, [(base, size) for _, base, size in code]
+    )
+    sections += (
+        Section(".debug_info", content=unit.finish()),
+        Section(".debug_abbrev", content=abbreviations()),
+        Section(".debug_frame", content=frames),
+    )
+    return write(arch.elf_machine, arch.elf_class, sections, flags=_ARM_FLAGS.get(arch.elf_machine, 0))
+
+
+def words(window: Window, nr_irqs: int, lrs: int) -> Iterator[tuple[str, int]]:
+    """Names and addresses of the register words in `window` that exist with that many interrupts and list registers."""
+    frame = FRAMES[window.space]
+    step = _spread(window)
+    for row in frame.rows:
+        for offset in range(row.offset, row.offset + existing(row, nr_irqs, lrs), 4):
+            yield frame.register_name(offset), window.base + _seen_at(offset, step)
+
+
+def existing(row: Register, nr_irqs: int, lrs: int) -> int:
+    """How many of the row's bytes exist with that many interrupts and list registers."""
+    if row.bits:
+        return min(row.length, nr_irqs * row.bits // 8)
+    return 4 * lrs if row.fields is SOFTWARE else row.length
+
+
+def _spread(window: Window) -> int:
+    """The distance of the frame's pages in `window`: a GIC-400's whole CPU interface repeats each over 64 KiB."""
+    return ALIAS_SPAN if window.space == Space.GICC and window.size == ALIASED_SIZE else PAGE
+
+
+def _seen_at(offset: int, step: int) -> int:
+    return offset // PAGE * step + offset % PAGE
+
+
+class _Types:
+    """The types of one unit, each written when it is first used."""
+
+    def __init__(self, unit: Unit, nr_irqs: int, lrs: int) -> None:
+        self._unit = unit
+        self._nr_irqs = nr_irqs
+        self._lrs = lrs
+        self.word = unit.base("unsigned int", 4, Encoding.UNSIGNED)
+        self._byte = unit.base("unsigned char", 1, Encoding.UNSIGNED_CHAR)
+        self._layouts: dict[str, int] = {}
+        self._enumerations: dict[str, int] = {}
+        self._frames: dict[tuple[str, int], int] = {}
+
+    def frame(self, frame: Frame, step: int) -> int:
+        """The structure of a frame whose pages are `step` bytes apart."""
+        key = (frame.name, step)
+        if key not in self._frames:
+            members = [
+                Member(row.name.removeprefix(f"{frame.name}_"), self._register(row), _seen_at(row.offset, step))
+                for row in frame.rows
+            ]
+            size = frame.size // PAGE * step
+            self._frames[key] = self._unit.structure(frame.name.lower(), size, members)
+        return self._frames[key]
+
+    def _register(self, row: Register) -> int:
+        size = existing(row, self._nr_irqs, self._lrs)
+        if row.bits == 8:
+            return self._unit.array(self._byte, size, self.word)
+        if row.fields is SOFTWARE:
+            self._layout(SOFTWARE, "gich_lr_software")
+            element = self._layout(HARDWARE, "gich_lr")
+        else:
+            element = self._word_of(row.fields)
+        return element if row.length == 4 else self._unit.array(element, size // 4, self.word)
+
+    def _word_of(self, fields: Layout | None) -> int:
+        if fields is None or _is_number(fields):
+            return self.word
+        return self._layout(fields, fields.name.lower())
+
+    def _layout(self, layout: Layout, name: str) -> int:
+        if name not in self._layouts:
+            ordered = sorted(layout.fields, key=lambda field: field.lsb)
+            members = [Member(field.name, self._field(field), 0, field.lsb, field.width) for field in ordered]
+            self._layouts[name] = self._unit.structure(name, 4, members)
+        return self._layouts[name]
+
+    def _field(self, field: Field) -> int:
+        if not field.values:
+            return self.word
+        if field.name not in self._enumerations:
+            values = {value: enumerator(meaning) for value, meaning in field.values.items()}
+            self._enumerations[field.name] = self._unit.enumeration(field.name, 4, self.word, values)
+        return self._enumerations[field.name]
+
+
+def enumerator(meaning: str) -> str:
+    """The name in expressions of a field's value: "pending and active" is PENDING_AND_ACTIVE."""
+    return meaning.upper().replace(" ", "_")
+
+
+def _is_number(layout: Layout) -> bool:
+    """Is the register one number in its low bits, rather than flags?"""
+    return len(layout.fields) == 1 and layout.fields[0].lsb == 0 and layout.fields[0].width > 1
