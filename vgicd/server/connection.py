@@ -7,7 +7,7 @@ channel and no task; what those would give is owed otherwise:
 - fairness and cancellation: a checkpoint whenever a turn is over (`SLICE_SECONDS`, or the operations of a turn);
 - deadlines: `watch` is called now and then by one task for all connections;
 - back pressure: output that the socket does not take is left to `_writer`, the only task that waits for it to become
-  writable, and nothing is read before it is gone;
+  writable, and nothing is read before it is gone; nor while a debugger holds the connection (`vgicd.server.freeze`);
 - between two awaits nothing else runs, so that an operation is atomic without a lock.
 
 Events for other connections are sent from the turn of the connection that caused them (`flush` is synchronous), so
@@ -88,6 +88,9 @@ class Connection(ABC):
     def watch(self, now: float) -> None:
         """Close the connection if one of its deadlines has passed; if it can be told why, once it has been."""
         limits, session = self.limits, self.session
+        if session.held:
+            self._excuse(now)
+            return
         if not session.closing:
             if not session.greeted and now - self.opened > limits.hello_seconds:
                 session.refuse(Status.NOT_HELLO, f"No HELLO came within {limits.hello_seconds:g} s.")
@@ -102,6 +105,16 @@ class Connection(ABC):
             self.close("slow reader")
         if session.events.full_since is not None and now - session.events.full_since > limits.event_full_seconds:
             self.close("slow subscriber")
+
+    def _excuse(self, now: float) -> None:
+        """What the peer has begun, or not taken, is not late before the freeze ends: it is not the peer that waits."""
+        events = self.session.events
+        if self.partial_since is not None:
+            self.partial_since = now
+        if self.blocked_since is not None:
+            self.blocked_since = now
+        if events.full_since is not None:
+            events.full_since = now
 
     def _is_partial(self, now: float) -> bool:
         """Has the peer had its time to finish a frame? What is not read, because it is blocked, is not late."""
@@ -153,7 +166,8 @@ class Connection(ABC):
                 while self.session.out:
                     self.blocked_since = trio.current_time()
                     await self._send_all()
-                    self.session.refill()
+                    if not self.session.withheld:
+                        self.session.refill()
                 self.blocked_since = None
                 self.session.blocked = False
                 if self.partial_since is not None:
@@ -191,6 +205,9 @@ class Connection(ABC):
         while True:
             if self.blocked_since is not None:
                 await self.until_drained()
+            elif session.held:
+                await session.thawed.wait()
+                self._excuse(trio.current_time())
             elif session.more or perf_counter() > until:
                 await trio.lowlevel.checkpoint()
             else:
@@ -221,6 +238,9 @@ class Connection(ABC):
     def finish(self) -> None:
         """Serve what has been received, for the last time, and say goodbye; for a daemon that stops."""
         session = self.session
+        if session.held:
+            session.hub.freeze.leave(session)
+            session.thaw()
         for _ in range(_LAST_RECEIVES):
             session.more = True
             while session.more and self.blocked_since is None and not session.closing:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import trio
 
 from vgicd.domain.domain import Domain
 from vgicd.domain.events import Event
+from vgicd.gdbstub.target import Watcher
+from vgicd.server.freeze import Freeze
 from vgicd_protocol import events as wire
 
 
@@ -92,12 +94,16 @@ class Wait(NamedTuple):
 class Hub:
     """Spreads what an operation caused to those who subscribed or wait for it.
 
-    `armed` is all that the hot path looks at: False means that nobody does.
+    `armed` and `debugged` are all that the hot path looks at: False means that nobody wants to know, and that no
+    debugger watches or freezes.
     """
 
     def __init__(self, domain: Domain) -> None:
         self.armed = False
+        self.debugged = False
+        self.freeze = Freeze(self._arm)
         self._domain = domain
+        self._watchers: list[Watcher] = []
         self._subscribers: list[Listener] = []
         self._waits: list[Wait] = []  # a heap
         self._serial = 0
@@ -125,8 +131,18 @@ class Hub:
         """Answer the waits of `session` now, unfulfilled: it is about to close."""
         self._end([wait for wait in self._waits if wait.session is session], fulfilled=False)
 
+    def watch(self, watcher: Watcher) -> None:
+        """From the next operation on `watcher` sees the events of its mask; again when that has changed, 0 ends it."""
+        known = watcher in self._watchers
+        if watcher.mask and not known:
+            self._watchers.append(watcher)
+        elif known and not watcher.mask:
+            self._watchers.remove(watcher)
+        self._arm()
+
     def leave(self, session: Listener) -> None:
         """Forget everything about `session`."""
+        self.freeze.leave(session)
         self.behind.pop(session, None)
         self._waits = [wait for wait in self._waits if wait.session is not session]
         heapq.heapify(self._waits)
@@ -136,17 +152,22 @@ class Hub:
         mask = 0
         for session in self._subscribers:
             mask |= session.events.mask
+        for watcher in self._watchers:
+            mask |= watcher.mask
         self._domain.listen(mask)
-        self.armed = bool(self._subscribers or self._waits)
+        self.armed = bool(self._subscribers or self._waits or self._watchers)
+        self.debugged = bool(self._watchers or self.freeze.mask)
 
-    def spread(self, source: Listener, outputs: int) -> None:
+    def spread(self, source: object, outputs: int) -> None:
         """Hand on what the operation just answered to `source` has caused; `outputs` are those after it.
 
-        Nothing is sent to others before `publish`, so that a turn costs each of them one send.
+        Watchers see it at once. Nothing is sent to others before `publish`, so that a turn costs each of them one send.
         """
-        if self._subscribers:
+        if self._subscribers or self._watchers:
             events = self._domain.take_events()
             if events:
+                if self._watchers:
+                    self._show(events, source)
                 for session in self._subscribers:
                     if session.events.put(events):
                         if session is source:
@@ -155,6 +176,13 @@ class Hub:
                             self.behind[session] = None
         if outputs and self._waits:
             self._end([wait for wait in self._waits if wait.outputs & outputs], fulfilled=True)
+
+    def _show(self, events: Sequence[Event], source: object) -> None:
+        for watcher in list(self._watchers):
+            mask = watcher.mask
+            seen = [event for event in events if mask >> event.kind & 1]
+            if seen:
+                watcher.see(seen, source)
 
     def publish(self) -> None:
         """Send to the others what has gathered for them."""

@@ -7,6 +7,8 @@ by the declarations themselves.
 
 Three kinds of wrong: a guest fault is the status ABORT; a request fault is an error reply, after which connection and
 domain are as before; a framing fault is one ERROR frame, after which nothing is served any more (`closing`).
+
+While a debugger watches or freezes, requests are served one by one, so that each can be the last before the freeze.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from vgicd.logs import get_logger
 from vgicd.server import requests
 from vgicd.server.access import Peer
 from vgicd.server.events import EventQueue, Hub
+from vgicd.server.freeze import claim
 from vgicd.server.limits import LineBudget
 from vgicd_protocol import bodies, frames, framing, messages
 from vgicd_protocol import events as wire_events
@@ -101,6 +104,9 @@ class Session:
         self.closing = ""  # why, once nothing more is to be served
         self.more = False  # `serve` stopped before the end of what it was given
         self.blocked = False  # the peer does not take what is sent to it
+        self.held = 0  # what is frozen of what the next request needs, or the last one, whose reply is withheld
+        self.withheld = bytearray()  # that reply, and all that must not overtake it
+        self.thawed = trio.Event()  # what it was last held for is frozen no longer
         self.requests = 0
         self.waits = 0
         self.out = bytearray()
@@ -116,8 +122,10 @@ class Session:
         """Serve the whole frames in `buffer[position:end]`; answers where the first unserved byte is.
 
         Stops before the end when a frame is incomplete, or, with `more` set, when the turn is over: at `until`
-        (`perf_counter`), after the operations of a turn, or when enough replies have gathered.
+        (`perf_counter`), after the operations of a turn, when enough replies have gathered, or when it is `held`.
         """
+        if self.hub.debugged:
+            return self._serve_debugged(buffer, position, end, until)
         self.more = False
         if self.closing:
             return end
@@ -165,6 +173,73 @@ class Session:
                 break
         self.requests += turn - left
         return position
+
+    def _serve_debugged(self, buffer: bytearray, position: int, end: int, until: float) -> int:
+        """As `serve`, but stops, with `more` and `held` set, before what is frozen, and behind what came to be.
+
+        The reply to a request in whose course its own vCPU was frozen is put into `withheld` until `thaw`.
+        """
+        self.more = False
+        if self.closing:
+            return end
+        if self.withheld:
+            self.more = True
+            return position
+        out, freeze = self.out, self.hub.freeze
+        left = self._limits.operations_per_turn
+        while end > position:
+            needs = claim(buffer, position, end) if self.greeted else 0
+            if needs & freeze.mask:
+                self._hold(needs)
+                break
+            sent = len(out)
+            used, operations = self._serve_next(buffer, position, end)
+            position += used
+            if self.closing:
+                return end
+            if not used:
+                break
+            if needs & freeze.mask:
+                self.withheld += out[sent:]
+                del out[sent:]
+                self._hold(needs)
+                break
+            left -= operations
+            if left <= 0 or len(out) >= self._limits.reply_queue or perf_counter() > until:
+                self.more = position < end
+                break
+        return position
+
+    def _serve_next(self, buffer: bytearray, position: int, end: int) -> tuple[int, int]:
+        """As `_serve_one`, which it leaves to itself whatever is no plain hot frame."""
+        if end - position >= HOT_SIZE:
+            length, what, request_id, where, address, _ = frames.HOT_WIDE.unpack_from(buffer, position)
+            if length == HOT_SIZE:
+                try:
+                    served = self._serve_hot(buffer, position, (what, where, address))
+                except Exception:
+                    self._note_failure(what >> 8 & 0xFF)
+                    self.reply_hot(what >> 8 & 0xFF, request_id, Status.INTERNAL)
+                    served = True
+                if served:
+                    self.requests += 1
+                    return HOT_SIZE, 1
+        return self._serve_one(buffer, position, end)
+
+    def _hold(self, needs: int) -> None:
+        self.held = needs
+        self.thawed = trio.Event()
+        self.more = True
+        self.hub.freeze.enter(self)
+
+    def thaw(self) -> None:
+        """Nothing of what this waits for is frozen any longer: send what was withheld; the rest is served soon."""
+        self.held = 0
+        self.out += self.withheld
+        self.withheld.clear()
+        self.deliver()
+        self.flush()
+        self.thawed.set()
 
     def prepared(self) -> Mapping[Any, Prepared]:
         """The accesses that are known by their bytes: for the roles that may send all of them, outside uploads."""
@@ -308,8 +383,9 @@ class Session:
     # --- output -------------------------------------------------------------------------------------------------
 
     def reply(self, opcode: int, request_id: int, status: int, body: bytes, outputs: int, order: int) -> None:
-        """Add a reply to `out`, in several frames if it is longer than one."""
-        self.out += framing.reply(opcode, request_id, outputs, order, body, status, self._limits.frame)
+        """Add a reply to `out`, or behind what is withheld, in several frames if it is longer than one."""
+        target = self.withheld or self.out
+        target += framing.reply(opcode, request_id, outputs, order, body, status, self._limits.frame)
 
     def reply_plain(self, opcode: int, request_id: int, body: bytes = b"", status: int = Status.OK) -> None:
         """A reply to what was no operation: the outputs and the order number are those of this moment."""
@@ -357,7 +433,7 @@ class Session:
 
     def deliver(self) -> None:
         """Put the queued events into `out`, unless the peer is behind: then `refill` does it later."""
-        if self.events and not self.blocked:
+        if self.events and not self.blocked and not self.withheld:
             self.refill()
 
     def refill(self) -> None:
