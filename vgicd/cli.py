@@ -29,7 +29,7 @@ from vgicd.server.listeners import AddressError, ListenError  # noqa: E402
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
-FLAGGED: Final = ("listen", "domain", "log")
+FLAGGED: Final = ("listen", "domain", "log", "gdb")
 """The sections whose options have flags of their own; every option can be given with --set."""
 
 
@@ -54,8 +54,8 @@ def _fail(code: int, text: str) -> NoReturn:
 
 
 def _flag_name(section: str, row: Declared) -> str:
-    prefix = "log-" if section == "log" else ""
-    return f"--{prefix}{row.key.replace('_', '-')}"
+    prefix = f"{section}-" if section in ("log", "gdb") else ""
+    return f"--{row.option.flag or prefix + row.key.replace('_', '-')}"
 
 
 def _flag(section: str, row: Declared) -> Callable[[Any], Any]:
@@ -72,6 +72,8 @@ def _flag(section: str, row: Declared) -> Callable[[Any], Any]:
     else:
         keywords["type"] = Integer() if kind is int else kind
         keywords["metavar"] = about.metavar or "N"
+    if about.alone is not None:
+        keywords |= {"is_flag": False, "flag_value": about.alone, "metavar": f"[{about.metavar}]"}
     if many:
         keywords |= {"multiple": True, "default": ()}
     return click.option(*names, **keywords)

@@ -17,6 +17,8 @@ from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin
 
 from vgicd.domain.config import DomainConfig
+from vgicd.gdbstub.arch import ARCHES
+from vgicd.gdbstub.lifecycle import parse_names
 from vgicd.logs import Logging
 from vgicd.options import Declared, Option, declared, option
 from vgicd.server.access import Access
@@ -50,6 +52,40 @@ class Tls:
         return bool(self.certificate)
 
 
+GDB_DEFAULT: Final = "default"
+"""In the place of an address for gdb: beside the daemon's UNIX socket, with the suffix .gdb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gdb:
+    """The endpoint for debuggers: off unless `listen` names an address."""
+
+    listen: tuple[str, ...] = option(
+        (),
+        "serve gdb at unix:PATH, or at tcp:HOST:PORT on loopback; alone, or as default: at NAME.gdb beside NAME.sock",
+        metavar="ADDRESS",
+        flag="gdb",
+        alone=GDB_DEFAULT,
+    )
+    arch: str = option("auto", "architecture that gdb is shown; auto: this host's", choices=("auto", *ARCHES))
+    freeze: str = option(
+        "auto", "hold the guest while a debugger has stopped it; off: it runs on", choices=("auto", "off")
+    )
+    watchdog_seconds: float = option(
+        10.0, "time for a debugger that holds the guest to go on talking before the guest is let go", low=0.1, high=3600
+    )
+    freeze_seconds: float = option(
+        0.0, "longest time that a debugger may hold the guest at once; 0: no limit", low=0.0, high=86_400
+    )
+    minimal: bool = option(False, "offer gdb no more than QEMU 7.2 does, for one gdb 13 that debugs on both")
+    irq_names: tuple[str, ...] = option(
+        (),
+        "call INTID's breakpoint symbol irqINTID_NAME too, as in 33=uart0",
+        metavar="INTID=NAME",
+        flag="gdb-irq-name",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything the daemon is told before it starts; sections are named as in the file."""
@@ -61,6 +97,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     tls: Tls = field(default_factory=Tls)
     log: Logging = field(default_factory=Logging)
+    gdb: Gdb = field(default_factory=Gdb)
 
 
 _DOMAIN: Final[Mapping[str, Option]] = {
@@ -94,6 +131,7 @@ SECTIONS: Final[Mapping[str, tuple[Declared, ...]]] = {
     "limits": declared(Limits),
     "tls": declared(Tls),
     "log": declared(Logging),
+    "gdb": declared(Gdb),
 }
 """Every option of every section, for the file, the command line and the tests."""
 
@@ -221,3 +259,17 @@ def _check_whole(config: Config, source: str) -> None:
     limits = config.limits
     if limits.upload < limits.frame:
         raise ConfigError(f"{source}: limits.upload is smaller than limits.frame.")
+    _check_irq_names(config, source)
+
+
+def _check_irq_names(config: Config, source: str) -> None:
+    try:
+        names = parse_names(config.gdb.irq_names)
+    except ValueError as error:
+        raise ConfigError(f"{source}: gdb.irq_names: {error}") from None
+    if len(names) < len(config.gdb.irq_names):
+        raise ConfigError(f"{source}: gdb.irq_names gives an INTID two names: leave one of them out.")
+    last = 31 + -(-config.domain.spis // 32) * 32
+    for intid in names:
+        if intid > last:
+            raise ConfigError(f"{source}: gdb.irq_names: there is no INTID {intid}, this domain has 0 to {last}.")

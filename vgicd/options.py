@@ -22,6 +22,8 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     metavar: str | None = None
     base: int = 10  # in which people write such a number: 8, 10 or 16
+    flag: str = ""  # its flag's name, where that is not the key's
+    alone: str | None = None  # what the flag means without a value, if it may stand alone
 
 
 def option(
@@ -33,9 +35,11 @@ def option(
     choices: tuple[str, ...] = (),
     metavar: str | None = None,
     base: int = 10,
+    flag: str = "",
+    alone: str | None = None,
 ) -> Any:
     """A dataclass field with `default`, described for file and command line."""
-    return field(default=default, metadata={_KEY: Option(help, low, high, choices, metavar, base)})
+    return field(default=default, metadata={_KEY: Option(help, low, high, choices, metavar, base, flag, alone)})
 
 
 class Declared(NamedTuple):
