@@ -13,23 +13,28 @@ from the register rows:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from vgicd import __version__
-from vgicd.domain.address_map import ALIAS_SPAN, ALIASED_SIZE, PAGE
-from vgicd.domain.operations import Space
+from vgicd.domain.address_map import PAGE
 from vgicd.export.dwarf import Encoding, Member, Unit, abbreviations, frame_rules
 from vgicd.export.elf import ALLOC, EXECUTE, WRITE, Kind, Section, Symbol, write
+from vgicd.export.places import (
+    FRAMES,
+    enumerator,
+    existing,
+    is_list_register,
+    own_windows,
+    page_distance,
+    seen_at,
+    words,
+)
 from vgicd.gdbstub.arch import Arch
-from vgicd.gdbstub.layout import AddressSpace, Window
-from vgicd.hw.gich import GICH
-from vgicd.hw.gicv import GICC
+from vgicd.gdbstub.layout import AddressSpace
 from vgicd.hw.list_register import HARDWARE, SOFTWARE
 from vgicd.registers import Field, Frame, Layout, Register
-from vgicd.vgic.distributor import GICD
 
-FRAMES: Final[Mapping[int, Frame]] = {Space.GICD: GICD, Space.GICC: GICC, Space.GICH: GICH}
 _ARM_FLAGS: Final = {40: 0x05000000}  # EF_ARM_EABI_VER5: without it gdb takes the procedure calls of before 2005
 
 
@@ -38,16 +43,21 @@ def symbol_file(arch: Arch, layout: AddressSpace, lrs: int, names: Mapping[int, 
     unit = Unit("vgicd", f"vgicd {__version__}", arch.word)
     types = _Types(unit, layout.nr_irqs, lrs)
     sections = []
+    own = dict(own_windows(layout))
     for window in layout.windows:
-        frame = FRAMES.get(window.space)
-        if frame is None:
+        if window.space not in FRAMES:
             continue
-        unit.variable(window.name, types.frame(frame, _spread(window)), window.base)
-        symbols = [Symbol(window.name, window.base, window.size, Kind.OBJECT)]
-        if window.vcpu is None and not window.live:
-            symbols = [Symbol(name, at, 4, Kind.OBJECT) for name, at in words(window, layout.nr_irqs, lrs)]
+        frame = FRAMES[window.space]
+        unit.variable(window.name, types.frame(frame, page_distance(window)), window.base)
+        if window in own:  # each word has a name, which a symbol of the whole would hide
+            symbols = [
+                Symbol(frame.register_name(word.offset), window.base + word.distance, 4, Kind.OBJECT)
+                for word in words(window, layout.nr_irqs, lrs)
+            ]
             for symbol in symbols:
                 unit.variable(symbol.name, types.word, symbol.address)
+        else:
+            symbols = [Symbol(window.name, window.base, window.size, Kind.OBJECT)]
         sections.append(Section(f".{window.name}", window.base, window.size, ALLOC | WRITE, symbols=symbols))
     text, text_size = layout.code
     functions = [Symbol(*found, Kind.FUNCTION) for found in layout.symbols(names)]
@@ -66,31 +76,6 @@ def symbol_file(arch: Arch, layout: AddressSpace, lrs: int, names: Mapping[int, 
     return write(arch.elf_machine, arch.elf_class, sections, flags=_ARM_FLAGS.get(arch.elf_machine, 0))
 
 
-def words(window: Window, nr_irqs: int, lrs: int) -> Iterator[tuple[str, int]]:
-    """Names and addresses of the register words in `window` that exist with that many interrupts and list registers."""
-    frame = FRAMES[window.space]
-    step = _spread(window)
-    for row in frame.rows:
-        for offset in range(row.offset, row.offset + existing(row, nr_irqs, lrs), 4):
-            yield frame.register_name(offset), window.base + _seen_at(offset, step)
-
-
-def existing(row: Register, nr_irqs: int, lrs: int) -> int:
-    """How many of the row's bytes exist with that many interrupts and list registers."""
-    if row.bits:
-        return min(row.length, nr_irqs * row.bits // 8)
-    return 4 * lrs if row.fields is SOFTWARE else row.length
-
-
-def _spread(window: Window) -> int:
-    """The distance of the frame's pages in `window`: a GIC-400's whole CPU interface repeats each over 64 KiB."""
-    return ALIAS_SPAN if window.space == Space.GICC and window.size == ALIASED_SIZE else PAGE
-
-
-def _seen_at(offset: int, step: int) -> int:
-    return offset // PAGE * step + offset % PAGE
-
-
 class _Types:
     """The types of one unit, each written when it is first used."""
 
@@ -104,15 +89,15 @@ class _Types:
         self._enumerations: dict[str, int] = {}
         self._frames: dict[tuple[str, int], int] = {}
 
-    def frame(self, frame: Frame, step: int) -> int:
-        """The structure of a frame whose pages are `step` bytes apart."""
-        key = (frame.name, step)
+    def frame(self, frame: Frame, pages: int) -> int:
+        """The structure of a frame whose pages are `pages` bytes apart."""
+        key = (frame.name, pages)
         if key not in self._frames:
             members = [
-                Member(row.name.removeprefix(f"{frame.name}_"), self._register(row), _seen_at(row.offset, step))
+                Member(row.name.removeprefix(f"{frame.name}_"), self._register(row), seen_at(row.offset, pages))
                 for row in frame.rows
             ]
-            size = frame.size // PAGE * step
+            size = frame.size // PAGE * pages
             self._frames[key] = self._unit.structure(frame.name.lower(), size, members)
         return self._frames[key]
 
@@ -120,7 +105,7 @@ class _Types:
         size = existing(row, self._nr_irqs, self._lrs)
         if row.bits == 8:
             return self._unit.array(self._byte, size, self.word)
-        if row.fields is SOFTWARE:
+        if is_list_register(row):
             self._layout(SOFTWARE, "gich_lr_software")
             element = self._layout(HARDWARE, "gich_lr")
         else:
@@ -146,11 +131,6 @@ class _Types:
             values = {value: enumerator(meaning) for value, meaning in field.values.items()}
             self._enumerations[field.name] = self._unit.enumeration(field.name, 4, self.word, values)
         return self._enumerations[field.name]
-
-
-def enumerator(meaning: str) -> str:
-    """The name in expressions of a field's value: "pending and active" is PENDING_AND_ACTIVE."""
-    return meaning.upper().replace(" ", "_")
 
 
 def _is_number(layout: Layout) -> bool:
