@@ -95,6 +95,8 @@ class AddressSpace:
                 yield Window(name, base, region.size, region.space, region.start, live=True)
         for vcpu in range(self.vcpus):
             for region, base in zip(regions, of_vcpu[vcpu], strict=True):
+                if region.space == Space.DEVICE:
+                    continue  # a device that is in memory is nobody's own
                 yield Window(f"{region.name.lower()}{vcpu}", base, region.size, region.space, region.start, vcpu)
 
     def _alias_bases(self, regions: list[Region], taken: list[Region]) -> tuple[list[int], list[list[int]]]:

@@ -18,7 +18,11 @@ STEP: Final = 16
 SLOT: Final = 8 * STEP
 """Bytes of an INTID's slot."""
 INTO_FRAME: Final = 8
-"""Where in irqN the return address of an active interrupt points."""
+"""Where in irqN, and in idle, a return address points."""
+OTHER_END: Final = 12
+"""As INTO_FRAME, but of the opposite end of a backtrace: the outermost irqN, and an idle that has frames."""
+SPLIT: Final = 10
+"""What lies between the two, so that unwinders can tell them apart: from here on irqN has no caller, and idle has."""
 
 
 class Edge(NamedTuple):

@@ -161,7 +161,7 @@ class Target(ABC):
     # --- acting ---------------------------------------------------------------------------------------------------
 
     def apply(self, operation: Any) -> op.Result:
-        """Carry out `operation` as this debugger; Refused, with nothing changed, or if the guest would take an abort."""
+        """Carry out `operation` as this debugger; Refused, with nothing changed, or after a guest's abort."""
         self._check_role(operation)
         try:
             result = self.domain.apply(operation)

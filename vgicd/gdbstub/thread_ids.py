@@ -1,0 +1,49 @@
+"""Thread ids: vCPU v is thread v + 1 of process 1 (gdb manual, "Packets", thread-id syntax)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROCESS: Final = 1
+ALL: Final = -1
+"""Every thread, where a vCPU's number may stand."""
+ANY: Final = -2
+"""Whichever thread."""
+
+
+class BadThread(ValueError):
+    """An id that is none, or of another process."""
+
+
+def parse(text: bytes) -> int:
+    """The vCPU that `p1.2` or `2` names, `ALL` for -1, `ANY` for 0; it need not exist. BadThread otherwise."""
+    if text.startswith(b"p"):
+        process, dot, text = text[1:].partition(b".")
+        if not dot:
+            text = b"-1"
+        if _number(process) not in (PROCESS, -1, 0):
+            raise BadThread(f"There is no process {process!r}.")
+    match _number(text):
+        case -1:
+            return ALL
+        case 0:
+            return ANY
+        case thread:
+            return thread - 1
+
+
+def _number(text: bytes) -> int:
+    if text == b"-1":
+        return -1
+    try:
+        number = int(text, 16)
+    except ValueError:
+        number = -1
+    if number < 0 or not text.isalnum():
+        raise BadThread(f"{text!r} is no thread id.")
+    return number
+
+
+def name(vcpu: int, *, multiprocess: bool) -> str:
+    """The id of vCPU `vcpu`."""
+    return f"p{PROCESS}.{vcpu + 1:x}" if multiprocess else f"{vcpu + 1:x}"
