@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
 from vgicd_client.errors import ClientError
+from vgicd_client.whole import write_whole
 from vgicd_protocol import messages
 from vgicd_protocol.errors import WireError
 from vgicd_protocol.frames import Opcode
@@ -19,15 +19,7 @@ class ImageError(ClientError):
 
 def store(image: StateImage, path: Path) -> None:
     """Write `image` to `path`, whole or not at all. Raises `OSError`, which names `path`."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(messages.build_reply(Opcode.SNAPSHOT, {"image": image}))
-        beside.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        if beside.exists():  # not so where `path` leads through something that is no directory
-            beside.unlink(missing_ok=True)
+    write_whole(path, messages.build_reply(Opcode.SNAPSHOT, {"image": image}))
 
 
 def load(path: Path) -> StateImage:

@@ -205,9 +205,9 @@ _CIE: Final = 0xFFFFFFFF
 def frame_rules(
     address_size: int, slot: int, stack_column: int, return_column: int, ranges: Sequence[tuple[int, int]]
 ) -> bytes:
-    """.debug_frame for code that never runs: every frame is one slot on the stack, which holds the return address.
+    """.debug_frame for code that never runs: a frame is one slot on the stack, whose last word is the return address.
 
-    CFA = sp + `slot`, return address at CFA - `slot`, in each of `ranges` (address, bytes). Columns are DWARF's
+    CFA = sp + `slot`, return address at CFA - `address_size`, in each of `ranges` (address, bytes). Columns are DWARF's
     register numbers (6.4).
     """
     augmentation = b"\0"
@@ -217,7 +217,7 @@ def frame_rules(
         + augmentation
         + bytes((address_size, 0))
         + uleb(1)
-        + _sleb(-slot)
+        + _sleb(-address_size)
         + uleb(return_column)
         + bytes((_DEF_CFA,))
         + uleb(stack_column)

@@ -9,6 +9,7 @@ from vgicd_client.ctl import (
     access,
     console,
     dump,
+    exports,
     info,
     irqs,
     listing,
@@ -65,6 +66,8 @@ for command in (
     snapshot.snapshot,
     watch.watch,
     console.console,
+    exports.gdb_symbols,
+    exports.svd,
     trace.trace,
     listing.list_daemons,
 ):
