@@ -21,7 +21,7 @@ from vgicd.domain.domain import Domain
 from vgicd.domain.operations import Space
 from vgicd.gdbstub.arch import Arch
 from vgicd.gdbstub.layout import AddressSpace, Window
-from vgicd.gdbstub.lifecycle import INTO_FRAME
+from vgicd.gdbstub.lifecycle import INTO_FRAME, OTHER_END
 from vgicd.gdbstub.nesting import active_interrupts
 from vgicd.gdbstub.target import Refused, Target
 from vgicd.hw.gich import GICH
@@ -49,7 +49,8 @@ def read(target: Target, vcpu: int, address: int, length: int) -> bytes:
     """`length` bytes from `address` on, as `vcpu` sees them; fewer where what follows is nothing of ours.
 
     In a live window this is a GUEST read, of exactly one register.  Raises Refused when nothing of ours is at
-    `address`, and for a live read that the register does not take or the domain refuses.
+    `address`, for a live read that the register does not take or the domain refuses, and for a single register whose
+    read would stop Xen (variant xen, D2); within a longer read that is zero.
     """
     window = target.layout.find(address)
     if window is not None and address + length <= window.base + window.size:
@@ -98,7 +99,7 @@ def write(target: Target, vcpu: int, address: int, data: bytes) -> None:
         except Refused as refused:
             if not done:
                 raise
-            raise Refused(f"{refused.text} (Of {len(accesses)} accesses the first {done} were carried out.)") from None
+            raise Refused(f"{refused.text} {done} of {len(accesses)} accesses had been carried out before.") from None
 
 
 def apply_write(target: Target, vcpu: int, access: Access) -> None:
@@ -129,12 +130,12 @@ def return_slot(arch: Arch) -> int:
 def stack_pointer(target: Target, vcpu: int, pc: int) -> int:
     """The stack pointer of `vcpu` when it is at `pc`.
 
-    A vCPU that has just entered irqN is that interrupt's frame itself, so the stack begins with the next one.
+    A vCPU that has just entered irqN is that interrupt's frame itself, so its stack begins with the next one.
     """
-    base, _ = target.layout.stack(vcpu)
+    base, size = target.layout.stack(vcpu)
     frames = active_interrupts(target.domain.vgic, target.vcpu(vcpu))
     entered = bool(frames) and pc == target.layout.slot(frames[0].intid)
-    return base + target.arch.slot if entered else base
+    return base + size - (len(frames) + 1 - entered) * target.arch.slot
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------
@@ -160,7 +161,12 @@ def _read_window(target: Target, window: Window, vcpu: int, address: int, length
     first = address & ~3
     data = bytearray()
     for at in range(first, address + length, 4):
-        data += _read_word(target, window, owner, at)
+        try:
+            data += _read_word(target, window, owner, at)
+        except Refused:
+            if address + length <= first + 4:
+                raise
+            data += bytes(4)  # one register that variant xen dies of must not hide all others
     return bytes(data[address - first : address - first + length])
 
 
@@ -295,13 +301,19 @@ def _read_fake(target: Target, address: int, length: int) -> bytes:
 
 
 def _stack(target: Target, vcpu: int, size: int) -> bytes:
-    """The fake stack: a frame for each active interrupt, to which the frame inside it returns, and zeros."""
-    arch = target.arch
+    """The fake stack: a frame for each active interrupt, the outermost at its end, and behind them one for idle.
+
+    As on a real stack a frame stays where it is while others come and go inside it, so that gdb recognises it.  Where
+    a return address points says whether its frame has a caller.
+    """
+    arch, layout = target.arch, target.layout
+    active = active_interrupts(target.domain.vgic, target.vcpu(vcpu))
+    returns = [layout.slot(irq.intid) + INTO_FRAME for irq in active[:-1]]
+    returns += [layout.slot(irq.intid) + OTHER_END for irq in active[-1:]]
+    returns.append(layout.idle + INTO_FRAME)
     padding = bytes(return_slot(arch))
-    frames = bytearray()
-    for active in active_interrupts(target.domain.vgic, target.vcpu(vcpu)):
-        frames += padding + (target.layout.slot(active.intid) + INTO_FRAME).to_bytes(arch.word, "little")
-    return bytes(frames[: size - arch.slot].ljust(size, b"\0"))
+    frames = b"".join(padding + at.to_bytes(arch.word, "little") for at in returns)
+    return frames.rjust(size, b"\0")
 
 
 def _nothing_at(address: int) -> Refused:

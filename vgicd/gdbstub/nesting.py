@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from vgicd.hw import list_register as lr
+from vgicd.vgic.distributor import peek_pending
 from vgicd.vgic.irq import VgicIrq
 from vgicd.vgic.vcpu import Vcpu
 from vgicd.vgic.vgic import Vgic
@@ -55,7 +56,7 @@ def active_interrupts(vgic: Vgic, vcpu: Vcpu) -> list[Active]:
             priority=priority,
             group=word >> lr.GROUP_SHIFT & 1,
             running=running,
-            pending=bool(word & lr.PENDING),
+            pending=bool(peek_pending(vgic, vcpu, [irq])),
             source=source if irq.is_sgi else 0,
             lr=irq.slot,
         )
@@ -64,6 +65,5 @@ def active_interrupts(vgic: Vgic, vcpu: Vcpu) -> list[Active]:
 
 
 def _word(irq: VgicIrq) -> int:
-    """The list register word with which `irq`, which is in none, would be loaded, as far as nesting goes."""
-    pending = lr.PENDING if irq.pending else 0
-    return irq.priority >> 3 << lr.PRIORITY_SHIFT | irq.group << lr.GROUP_SHIFT | pending | irq.intid
+    """The part of a list register that decides nesting, for `irq` which is in none."""
+    return irq.priority >> 3 << lr.PRIORITY_SHIFT | irq.group << lr.GROUP_SHIFT

@@ -45,6 +45,7 @@ def _description(arch_name: str, nr_lrs: int) -> str:
     arch = ARCHES[arch_name]
     root = ET.Element("target", version="1.0")
     ET.SubElement(root, "architecture").text = arch.gdb_name
+    ET.SubElement(root, "osabi").text = "none"  # else gdb takes it for Linux, and steps ARM by breakpoints of its own
     _add_core(root, arch)
     for name, registers in groupby(vendor_registers(nr_lrs), key=lambda register: register.feature):
         _add_feature(root, name, list(registers))
