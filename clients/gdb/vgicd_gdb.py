@@ -928,9 +928,19 @@ class Target:
     def monitor(self, line: str) -> str:
         """The output of `monitor LINE`. Raises Trouble while the target runs."""
         try:
-            return str(gdb.execute("monitor " + line, to_string=True))
+            answer = self._connection().send_packet("qvgic." + line)
+        except (gdb.error, AttributeError, RuntimeError, ValueError) as error:
+            raise Trouble(f"the target cannot be asked for `monitor {line}`: {error}") from None
+        return (answer or b"").decode("utf-8", "replace")
+
+    def change(self, line: str) -> str:
+        """`monitor LINE`, after which gdb asks anew for the registers that it knows. Raises Trouble."""
+        said = self.monitor(line)
+        try:
+            gdb.execute("maintenance flush register-cache", to_string=True)
         except gdb.error as error:
-            raise Trouble(f"monitor {line}: {error}") from None
+            return f"{said}\n(gdb may still show registers as they were: {error})"
+        return said
 
     def socket_beside(self) -> str:
         """The path of the daemon's own socket, if the target is a vgicd on a UNIX socket NAME.gdb."""
@@ -1274,7 +1284,7 @@ class IrqCommand(Command):
         if not actions:
             return self.or_monitor(lambda: self._show(intid, parts), f"irq {intid}")
         if target.version():
-            return target.monitor(f"irq {intid} {actions[0]}" + self._for_monitor(parts))
+            return target.change(f"irq {intid} {actions[0]}" + self._for_monitor(parts))
         daemon.drive(intid, wanted_vcpu(parts, daemon.welcome.vcpus), actions[0])
         return f"operation {daemon.order}; outputs: {outputs_text(daemon.outputs)}"
 
@@ -1402,7 +1412,7 @@ class Why(Command):
     """Say why an interrupt does not reach its vCPU, or what was refused last: vgic why [INTID] [vcpu N]
 
     With INTID: the first thing on its way, from the line to the vCPU's interrupt input, that holds it up.
-    Without: the last refusal, of the target if that is a vgicd, else of our own connection.
+    Without: the last refusal. If the target is a vgicd, it is asked itself (`monitor why`) and tells more.
     """
 
     name = "why"
@@ -1410,13 +1420,13 @@ class Why(Command):
     def run(self, text: str) -> str:
         parts = clauses(text, "vcpu")
         if not text:
-            if target.version():
-                return target.monitor("why")
-            return daemon.refusal or "nothing was refused"
+            return target.monitor("why") if target.version() else daemon.refusal or "nothing was refused"
         if not parts[""]:
             raise Trouble("usage: vgic why [INTID] [vcpu N]")
-        vcpu = wanted_vcpu(parts, daemon.welcome.vcpus)
-        return self.reason(daemon.irq(check_intid(evaluated(parts[""])), vcpu))
+        intid = evaluated(parts[""])
+        if target.version() and "vcpu" not in parts:
+            return target.monitor(f"why {intid}")
+        return self.reason(daemon.irq(check_intid(intid), wanted_vcpu(parts, daemon.welcome.vcpus)))
 
     def reason(self, irq: Irq) -> str:
         """The first condition of delivery that does not hold (IHI 0048B 3.2.4 and 5.2)."""
