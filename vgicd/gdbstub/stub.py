@@ -264,6 +264,11 @@ class Stub:
         self._trace = kinds
 
     @property
+    def non_stop(self) -> bool:
+        """Does one thread's stop leave the others running?"""
+        return self.run.non_stop
+
+    @property
     def freeze_mode(self) -> str:
         """One of FREEZES."""
         return self.run.freeze

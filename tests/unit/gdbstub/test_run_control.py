@@ -1,0 +1,343 @@
+"""Stopping and going on, packet by packet; the rules whose breach makes a real gdb abort among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.gdbstub.rsp import EVERYTHING, GICC, GICD, World, op
+from vgicd.gdbstub.stub import StubOptions
+
+GO = b"vCont;c:p1.-1"
+ISENABLER1 = 0x08000104
+
+
+def raise_ppi(world: World, intid: int, vcpu: int) -> None:
+    world.guest(op.Line(intid, 1, vcpu))
+
+
+# --- all-stop ------------------------------------------------------------------------------------------------------
+
+
+def test_attaching_stops_and_holds_everything() -> None:
+    gdb = World().debugger()
+    assert gdb.connect() == "T05thread:p1.1;core:0;"
+    assert gdb.target.held == EVERYTHING
+    assert gdb.stub.awaiting
+
+
+def test_continuing_releases_and_answers_only_when_something_stops() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    assert gdb.tell(GO) == []
+    assert gdb.target.held == 0
+
+
+def test_a_breakpoint_stops_the_vcpu_it_happens_to_at_its_address() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.break_at("irq27_ack")
+    gdb.tell(GO)
+    raise_ppi(world, 27, 2)
+    assert gdb.told() == []
+    world.acknowledge(2)
+    assert gdb.told() == ["T05swbreak:;thread:p1.3;core:2;"]
+    assert gdb.target.held == EVERYTHING
+    assert gdb.pc(2) == gdb.address("irq27_ack")
+    assert gdb.pc(0) == gdb.address("idle")
+
+
+def test_a_stop_reply_selects_its_thread_without_being_asked() -> None:
+    """gdb does not send Hg again (facts of pyOCD's bug 1836): conditions would be evaluated on the wrong vCPU."""
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.break_at("irq27_raise")
+    gdb.tell(GO)
+    raise_ppi(world, 27, 3)
+    gdb.told()
+    assert gdb.ask(b"qC") == "QCp1.4"
+
+
+@pytest.mark.parametrize("vcpu", range(4))
+def test_a_step_over_is_answered_at_once_for_the_thread_that_was_stepped(vcpu: int) -> None:
+    """Naming another thread aborts gdb in finish_step_over; not answering hangs it."""
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.break_at("irq27_raise")
+    gdb.tell(GO)
+    raise_ppi(world, 27, vcpu)
+    gdb.told()
+    assert gdb.tell(b"vCont;s:p1.%x" % (vcpu + 1)) == [f"T05thread:p1.{vcpu + 1};core:{vcpu};"]
+    assert gdb.target.held == EVERYTHING, "nobody ran for it"
+    assert gdb.pc(vcpu) == gdb.address("idle")
+
+
+def test_a_users_step_ends_at_the_next_access_of_its_vcpu() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    assert gdb.tell(b"vCont;s:p1.2;c:p1.-1") == []
+    world.write(0, GICD, 0x104, 1)
+    assert gdb.told() == []
+    world.write(1, GICD, 0x104, 1)
+    assert gdb.told() == ["T05thread:p1.2;core:1;"]
+
+
+def test_what_one_operation_reaches_is_told_stop_by_stop_if_still_set() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    for symbol in ("irq27_raise", "irq27_pend", "irq27_load"):
+        gdb.break_at(symbol)
+    gdb.tell(GO)
+    raise_ppi(world, 27, 1)
+    assert gdb.told() == ["T05swbreak:;thread:p1.2;core:1;"]
+    assert gdb.pc(1) == gdb.address("irq27_raise")
+    gdb.ask(b"z0,%x,1" % gdb.address("irq27_pend"))
+    assert gdb.tell(GO) == ["T05swbreak:;thread:p1.2;core:1;"]
+    assert gdb.pc(1) == gdb.address("irq27_load")
+    assert gdb.tell(GO) == []
+
+
+def test_ctrl_c_stops_a_running_guest_and_means_nothing_to_a_stopped_one() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.stub.receive(b"\x03")
+    assert gdb.told() == []
+    gdb.tell(GO)
+    gdb.stub.receive(b"\x03")
+    assert gdb.told() == ["T02thread:p1.1;core:0;"]
+    assert gdb.target.held == EVERYTHING
+
+
+def test_with_the_scheduler_locked_the_other_vcpus_stay_held() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    gdb.tell(b"vCont;c:p1.2")
+    assert gdb.target.held == 0b1101
+
+
+def test_detaching_releases_and_forgets() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.break_at("vgic_raise")
+    assert gdb.ask(b"D;1") == "OK"
+    assert gdb.target.held == 0
+    raise_ppi(world, 27, 0)
+    assert gdb.told() == []
+
+
+def test_a_lost_debugger_releases() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    gdb.stub.close()
+    assert gdb.target.held == 0
+    assert gdb.stub.mask == 0
+
+
+def test_finish_stops_where_the_interrupted_interrupt_goes_on() -> None:
+    world = World()
+    for intid, priority in ((27, 0x10), (30, 0x80)):
+        world.guest(op.Write(0, GICD, 0x400 + intid, 1, priority))
+    for intid in (30, 27):
+        raise_ppi(world, intid, 0)
+        assert world.acknowledge(0) == intid
+    gdb = world.debugger()
+    gdb.connect()
+    back = gdb.target.layout.slot(30) + 12
+    assert gdb.ask(b"Z0,%x,1" % back) == "OK"
+    gdb.tell(GO)
+    world.guest(op.Line(27, 0, 0))
+    assert gdb.told() == []
+    world.write(0, GICC, 0x10, 27)
+    assert gdb.told() == ["T05swbreak:;thread:p1.1;core:0;"]
+    assert gdb.pc(0) == back
+
+
+# --- watchpoints -----------------------------------------------------------------------------------------------------
+
+
+def test_a_watch_names_the_vcpu_and_the_address_of_the_access() -> None:
+    world = World()
+    world.write(0, GICD, 0x184, 0xFFFFFFFF)
+    gdb = world.debugger()
+    gdb.connect()
+    assert gdb.ask(b"Z2,8000100,80") == "OK"
+    gdb.tell(GO)
+    world.write(2, GICD, 0x104, 0x400)
+    assert gdb.told() == ["T05watch:8000104;thread:p1.3;core:2;"]
+
+
+def test_a_write_that_changes_nothing_is_not_worth_a_stop_but_an_access_is() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.ask(b"Z2,8000104,4")
+    gdb.tell(GO)
+    world.write(0, GICD, 0x104, 0x400)
+    assert gdb.told() == [], "it was enabled before"
+    gdb.stub.receive(b"\x03")
+    gdb.told()
+    gdb.ask(b"z2,8000104,4")
+    gdb.ask(b"Z4,8000104,4")
+    gdb.tell(GO)
+    world.write(0, GICD, 0x104, 0x400)
+    assert gdb.told() == ["T05awatch:8000104;thread:p1.1;core:0;"]
+
+
+@pytest.mark.parametrize(("kind", "word"), [(3, "rwatch"), (4, "awatch")])
+def test_reads_of_the_guest_are_seen_and_those_of_a_debugger_are_not(kind: int, word: str) -> None:
+    world = World()
+    gdb, other = world.debugger(), world.debugger()
+    other.connect(non_stop=True)
+    gdb.connect()
+    gdb.ask(b"Z%d,801000c,4" % kind)
+    gdb.tell(GO)
+    assert other.ask(b"m801000c,4") == "ff030000"
+    assert gdb.told() == []
+    assert world.acknowledge(1) == 1023
+    assert gdb.told() == [f"T05{word}:801000c;thread:p1.2;core:1;"]
+
+
+def test_a_watch_in_a_vcpus_own_window_is_hit_by_that_vcpu_alone() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    pmr = gdb.target.at("gicc2", 4)
+    gdb.ask(b"Z2,%x,4" % pmr)
+    gdb.tell(GO)
+    world.write(1, GICC, 4, 0x80)
+    assert gdb.told() == []
+    world.write(2, GICC, 4, 0x80)
+    assert gdb.told() == [f"T05watch:{pmr:x};thread:p1.3;core:2;"]
+
+
+def test_a_word_access_hits_a_watch_on_one_of_its_bytes_inside_the_range() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.ask(b"Z4,800042a,1")
+    gdb.tell(GO)
+    world.write(0, GICD, 0x428, 0)
+    assert gdb.told() == ["T05awatch:800042a;thread:p1.1;core:0;"]
+
+
+def test_the_write_of_one_debugger_stops_the_other() -> None:
+    world = World()
+    world.write(0, GICD, 0x184, 0xFFFFFFFF)
+    gdb, other = world.debugger(), world.debugger()
+    gdb.connect()
+    gdb.ask(b"Z2,8000104,4")
+    gdb.tell(GO)
+    other.connect(non_stop=True)
+    assert other.ask(b"M8000104,4:00040000") == "OK"
+    assert gdb.told() == ["T05watch:8000104;thread:p1.1;core:0;"]
+
+
+@pytest.mark.parametrize("packet", [b"Z0,8000104,1", b"Z1,0,1", b"Z2,0,4", b"Z3,8000ffe,4", b"Z4,8000000,0"])
+def test_a_place_where_nothing_can_stop_is_refused_and_never_unsupported(packet: bytes) -> None:
+    """An empty answer to Z0 makes gdb write 0xCC into the register."""
+    gdb = World().debugger()
+    gdb.connect()
+    assert gdb.ask(packet) == "E01"
+    assert gdb.stub.refusal
+
+
+# --- non-stop ----------------------------------------------------------------------------------------------------------
+
+
+def test_attaching_in_non_stop_mode_disturbs_nothing() -> None:
+    gdb = World().debugger()
+    assert gdb.connect(non_stop=True) == "OK"
+    assert gdb.target.held == 0
+
+
+def test_only_the_vcpu_that_stopped_is_held_and_stops_are_told_one_at_a_time() -> None:
+    """Two that are told at once abort gdb (mark_async_event_handler)."""
+    world = World()
+    gdb = world.debugger()
+    gdb.connect(non_stop=True)
+    gdb.break_at("irq27_raise")
+    raise_ppi(world, 27, 1)
+    assert gdb.told() == ["%Stop:T05swbreak:;thread:p1.2;core:1;"]
+    raise_ppi(world, 27, 3)
+    assert gdb.told() == []
+    assert gdb.target.held == 0b1010
+    assert gdb.ask(b"vStopped") == "T05swbreak:;thread:p1.4;core:3;"
+    assert gdb.ask(b"vStopped") == "OK"
+    assert gdb.tell(b"vCont;c:p1.2") == ["OK"]
+    assert gdb.target.held == 0b1000
+
+
+def test_a_stopped_thread_reports_nothing_more() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect(non_stop=True)
+    gdb.break_at("vgic_raise")
+    raise_ppi(world, 27, 1)
+    gdb.told()
+    gdb.ask(b"vStopped")
+    raise_ppi(world, 30, 1)
+    assert gdb.told() == []
+
+
+def test_stopping_a_thread_on_request_says_ok_first() -> None:
+    gdb = World().debugger()
+    gdb.connect(non_stop=True)
+    assert gdb.tell(b"vCont;t:p1.2") == ["OK", "%Stop:T00thread:p1.2;core:1;"]
+    assert gdb.tell(b"vCont;t:p1.2") == ["OK"], "it is stopped already"
+
+
+def test_a_step_over_in_non_stop_mode_is_notified_for_its_thread() -> None:
+    gdb = World().debugger()
+    gdb.connect(non_stop=True)
+    gdb.tell(b"vCont;t:p1.2")
+    gdb.ask(b"vStopped")
+    assert gdb.tell(b"vCont;s:p1.2") == ["OK", "%Stop:T05thread:p1.2;core:1;"]
+    assert gdb.target.held == 0b0010
+
+
+def test_the_mode_cannot_change_under_a_gdb() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    assert gdb.ask(b"QNonStop:1") == "E01"
+    assert "before `target remote`" in gdb.stub.refusal
+
+
+# --- the freeze ----------------------------------------------------------------------------------------------------------
+
+
+def test_with_the_freeze_off_stops_are_told_and_nothing_is_held() -> None:
+    world = World()
+    gdb = world.debugger(StubOptions(freeze="off"))
+    gdb.connect()
+    assert gdb.target.held == 0
+    gdb.break_at("irq27_raise")
+    gdb.tell(GO)
+    raise_ppi(world, 27, 0)
+    assert gdb.told() == ["T05swbreak:;thread:p1.1;core:0;"]
+    assert gdb.target.held == 0
+
+
+def test_what_was_let_go_is_held_again_by_the_next_stop() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    gdb.stub.let_go("You were silent for 10 s.")
+    assert gdb.target.held == 0
+    assert gdb.stub.refusal == "You were silent for 10 s."
+    gdb.tell(GO)
+    gdb.stub.receive(b"\x03")
+    assert gdb.target.held == EVERYTHING
+
+
+def test_a_guest_that_another_holds_is_said_to_be_held() -> None:
+    world = World()
+    gdb, other = world.debugger(), world.debugger()
+    gdb.connect()
+    other.connect()
+    (line,) = gdb.tell(GO)
+    assert "gdb#2 holds it, too" in bytes.fromhex(line[1:]).decode()
