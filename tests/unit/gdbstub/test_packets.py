@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -16,7 +17,7 @@ ROUNDS = 200_000
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     places = [0, *sorted(at % (len(data) + 1) for at in cuts), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 def decode(pieces: list[bytes], limit: int = LIMIT) -> list[Item]:

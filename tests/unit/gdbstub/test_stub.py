@@ -70,8 +70,9 @@ def test_names_are_matched_exactly(gdb: Debugger) -> None:
 
 @pytest.mark.parametrize(
     "packet",
-    [b"m", b"m8000000", b"mzz,4", b"m-1,4", b"M8000000,4:0", b"X8000000,4:abc", b"Hgp2.1", b"Tp1.9", b"Z9,0,4", b"Hgp1.9",
-     b"vCont;q", b"p", b"pzz", b"P10=zz", b"p7", b"G00", b"qThreadExtraInfo,p1.9", b"Z0,", b"qRcmd,0", b"vAttach;2", b"vRun"],
+    [b"m", b"m8000000", b"mzz,4", b"m-1,4", b"M8000000,4:0", b"X8000000,4:abc", b"Hgp2.1", b"Tp1.9", b"Z9,0,4",
+     b"Hgp1.9", b"vCont;q", b"p", b"pzz", b"P10=zz", b"p7", b"G00", b"qThreadExtraInfo,p1.9", b"Z0,",
+     b"qRcmd,0", b"vAttach;2", b"vRun"],
 )  # fmt: skip
 def test_what_makes_no_sense_is_an_error_and_changes_nothing(gdb: Debugger, packet: bytes) -> None:
     before = snapshot(gdb.target.domain)
@@ -90,11 +91,10 @@ def test_a_refusal_is_a_sentence_for_those_who_can_show_it() -> None:
 def test_documents_stay_the_same_from_their_first_part_to_their_last(gdb: Debugger) -> None:
     whole = gdb.ask(b"qXfer:threads:read::0,4000")
     assert whole.startswith("l<?xml")
-    parts, offset = "", 0
-    while not parts or answer.startswith("m"):
-        answer = gdb.ask(b"qXfer:threads:read::%x,20" % offset)
+    parts, answer = "", "m"
+    while answer.startswith("m"):
+        answer = gdb.ask(b"qXfer:threads:read::%x,20" % len(parts))
         parts += answer[1:]
-        offset = len(parts)
         gdb.target.domain.apply(op.Write(0, GICD, 0, 4, 1))
     assert parts == whole[1:]
 
@@ -123,7 +123,8 @@ def test_the_symbol_file_is_read_as_gdb_reads_it(gdb: Debugger) -> None:
 @pytest.mark.parametrize(
     ("packet", "answer"),
     [(b"vFile:open:2f6574632f706173737764,0,0", "F-1,2"), (b"vFile:open:2f76676963642e656c66,1,0", "F-1,d"),
-     (b"vFile:fstat:5", "F-1,9"), (b"vFile:open:zz,0,0", "F-1,16"), (b"vFile:unlink:2f", ""), (b"vFile:pread:5", "F-1,9")],
+     (b"vFile:fstat:5", "F-1,9"), (b"vFile:open:zz,0,0", "F-1,16"), (b"vFile:unlink:2f", ""),
+     (b"vFile:pread:5", "F-1,9")],
 )  # fmt: skip
 def test_there_is_no_other_file_and_none_to_write(gdb: Debugger, packet: bytes, answer: str) -> None:
     assert gdb.ask(packet) == answer
