@@ -33,6 +33,7 @@ from vgicd.vgic.vcpu import Vcpu
 from vgicd.vgic.vgic import Vgic
 
 _NO_EFFECTS: Final = ()
+_GUEST: Final = int(op.Plane.GUEST)
 _READ_ONLY: Final = (
     op.LrGet,
     op.IrqInfo,
@@ -165,11 +166,8 @@ class Domain:
             handler = self._handlers[kind]
         except KeyError:
             raise RequestError(Code.BAD_VALUE, "operation", f"{operation!r} is no operation") from None
-        if kind in _READ_ONLY:
-            try:
-                return op.Result(handler(operation), False, self.order, self.switch.outputs, _NO_EFFECTS)
-            except FatalAssertion as error:
-                raise _refusal(error) from error
+        if kind in _READ_ONLY or (kind is op.Read and operation.plane != _GUEST):
+            return self._look(handler, operation)
         outputs = self.switch.outputs
         if self.config.variant == "xen":
             value, fault = self._guarded(handler, operation)
@@ -180,14 +178,22 @@ class Domain:
                 value, fault = 0, True
             if not self.explicit:
                 self.switch.settle()
-        if kind is op.Read and not self.access.changes:
-            return op.Result(value, fault, self.order, self.switch.outputs, _NO_EFFECTS)
         self.order += 1
         vgic = self.vgic
         vgic.kicked = 0
         if vgic.watched:
             self._collect(outputs)
         return op.Result(value, fault, self.order, self.switch.outputs, tuple(vgic.effects))
+
+    def _look(self, handler: Callable[[Any], Any], operation: Any) -> op.Result:
+        """As in `apply`, for what changes nothing: no world is switched after it, which alone would be an event."""
+        try:
+            value, fault = handler(operation), False
+        except GuestFault:
+            value, fault = 0, True
+        except FatalAssertion as error:
+            raise _refusal(error) from error
+        return op.Result(value, fault, self.order, self.switch.outputs, _NO_EFFECTS)
 
     def _guarded(self, handler: Callable[[Any], Any], operation: Any) -> tuple[Any, bool]:
         """As in `apply`, for a variant that may hit a fatal assertion halfway: the state is then put back."""

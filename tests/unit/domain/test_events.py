@@ -49,3 +49,19 @@ def test_a_debug_read_of_nothing_is_no_fault() -> None:
     domain.apply(op.Read(0, PHYSICAL, 0x4000, 4, op.Plane.DEBUG))
     domain.apply(op.Read(0, GICD, 0xD00, 4, op.Plane.DEBUG))
     assert domain.take_events() == []
+
+
+@pytest.mark.parametrize("variant", ["correct", "xen"])
+def test_a_look_is_no_event(variant: str) -> None:
+    """A DEBUG read switches no worlds, not even of a vCPU whose maintenance interrupt stays asserted."""
+    domain = Domain(DomainConfig(vcpus=1, lrs=1, variant=variant))
+    domain.apply(op.Write(0, GICD, 0x000, 4, 1))
+    domain.apply(op.Write(0, GICD, 0x100, 4, 0xFFFFFFFF))
+    for intid in (20, 21):
+        domain.apply(op.Line(intid, 1, 0))
+    assert domain.vgic.vcpus[0].gich.maintenance()
+    domain.listen(1 << EventKind.MAINTENANCE)
+    domain.apply(op.Read(0, GICD, 0x004, 4, op.Plane.DEBUG))
+    assert (domain.take_events(), domain.vgic.events) == ([], [])
+    domain.apply(op.Read(0, GICD, 0x004, 4))
+    assert [event.kind for event in domain.take_events()] == [EventKind.MAINTENANCE]
