@@ -15,7 +15,7 @@ def raise_ppi(world: World, intid: int, vcpu: int) -> None:
     world.guest(op.Line(intid, 1, vcpu))
 
 
-# --- all-stop ----------------------------------------------------------------------------------------------------------
+# --- all-stop ---------------------------------------------------------------------------------------------------------
 
 
 def test_attaching_stops_and_holds_everything() -> None:
@@ -158,7 +158,7 @@ def test_finish_stops_where_the_interrupted_interrupt_goes_on() -> None:
     assert gdb.pc(0) == back
 
 
-# --- watchpoints -------------------------------------------------------------------------------------------------------
+# --- watchpoints ------------------------------------------------------------------------------------------------------
 
 
 def test_a_watch_names_the_vcpu_and_the_address_of_the_access() -> None:
@@ -247,7 +247,7 @@ def test_a_place_where_nothing_can_stop_is_refused_and_never_unsupported(packet:
     assert gdb.stub.refusal
 
 
-# --- non-stop ----------------------------------------------------------------------------------------------------------
+# --- non-stop ---------------------------------------------------------------------------------------------------------
 
 
 def test_attaching_in_non_stop_mode_disturbs_nothing() -> None:
@@ -308,7 +308,7 @@ def test_the_mode_cannot_change_under_a_gdb() -> None:
     assert "before `target remote`" in gdb.stub.refusal
 
 
-# --- the freeze --------------------------------------------------------------------------------------------------------
+# --- the freeze -------------------------------------------------------------------------------------------------------
 
 
 def test_with_the_freeze_off_stops_are_told_and_nothing_is_held() -> None:
