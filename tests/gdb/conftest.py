@@ -13,6 +13,7 @@ ordinary suite only with those of `gdbs.EVERYDAY`, or with the one that the mark
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,39 @@ import pytest
 
 from tests.gdb import gdbs
 from tests.gdb.gdbs import Gdb
-from tests.gdb.transcript import Session
-from vgicd_client import Client, PrivateDaemon, connect, private_daemon
+from tests.gdb.transcript import PATIENCE, Session
+from vgicd_client import Client, PrivateDaemon, Space, connect, private_daemon, regs
 
 VCPUS, SPIS = 4, 64
+
+
+def place(register: str) -> tuple[Space, int]:
+    """The space and offset of a register, by its name in the manual."""
+    frame = register.partition("_")[0]
+    offset = regs.frames()[frame].named(register)
+    assert offset is not None, register
+    return Space[frame], offset
+
+
+class Actor:
+    """A client whose requests are made one after the other in a thread of its own; each answers a future."""
+
+    def __init__(self, client: Client, pool: ThreadPoolExecutor) -> None:
+        self._client = client
+        self._pool = pool
+
+    def read(self, vcpu: int, register: str, size: int = 4) -> Future[int]:
+        """The guest's read of a register, by its name in the manual."""
+        space, offset = place(register)
+        return self._pool.submit(self._client.read, vcpu, space, offset, size)
+
+    def write(self, vcpu: int, register: str, value: int, size: int = 4) -> Future[None]:
+        space, offset = place(register)
+        return self._pool.submit(self._client.write, vcpu, space, offset, value, size)
+
+    def __getattr__(self, request: str) -> Callable[..., Future[Any]]:
+        method = getattr(self._client, request)
+        return lambda *arguments, **named: self._pool.submit(method, *arguments, **named)
 
 
 class Board:
@@ -45,6 +75,12 @@ class Board:
         """Another client, such as the guest."""
         with connect(self.daemon.address, role) as client:
             yield client
+
+    @contextmanager
+    def acting(self, role: str = "guest") -> Iterator[Actor]:
+        """Another client that acts on its own: what a debugger holds back, nobody waits for."""
+        with connect(self.daemon.address, role, timeout=PATIENCE) as client, ThreadPoolExecutor(1) as pool:
+            yield Actor(client, pool)
 
     def state(self) -> tuple[int, dict[str, tuple[int, ...]]]:
         """The last operation's number and every word of the state."""

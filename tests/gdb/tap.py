@@ -100,7 +100,12 @@ class Tap:
             except OSError:
                 return
             stub = socket.socket(socket.AF_UNIX)
-            stub.connect(self._stub)
+            try:
+                stub.connect(self._stub)
+            except OSError as error:
+                self.failure = error
+                gdb.close()
+                continue
             self._open |= {gdb, stub}
             for source, sink, sender in ((gdb, stub, FROM_GDB), (stub, gdb, FROM_STUB)):
                 threading.Thread(target=self._pass, args=(source, sink, sender), name=sender, daemon=True).start()

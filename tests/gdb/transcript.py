@@ -28,6 +28,9 @@ PROMPT: Final = "\x1e(gdb)"
 
 _SETTINGS: Final = ("set pagination off", "set width 0", "set style enabled off", f"set prompt {PROMPT}")
 _MEMORY: Final = re.compile(r"[mMxX][0-9a-f]+,[0-9a-f]+(?:$|:)")
+ALLOWED: Final = (r"File transfers from remote targets can be slow",)
+"""Warnings that gdb always has: of where the symbol file comes from."""
+
 _WARNING: Final = re.compile(
     r"^.*(?:warning:|[Pp]rotocol error|Remote (?:failure|communication error)|Traceback).*$", re.MULTILINE
 )
@@ -46,7 +49,7 @@ class Session:
 
     def __init__(self, gdb: Gdb, target: str, arguments: Sequence[str] = ()) -> None:
         self.gdb = gdb
-        self.allowed: list[str] = []
+        self.allowed = [*ALLOWED]
         self.transcript = ""
         self._folder = tempfile.TemporaryDirectory(prefix="vgicd-gdb-")
         self.tap = Tap(Path(self._folder.name) / "tap", target)
