@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -66,11 +66,14 @@ class Gdb:
     methods raise `GdbError`s, see `mi_errors`.
     """
 
-    def __init__(self, program: str, arguments: Sequence[str], timeout: float | None) -> None:
+    def __init__(
+        self, program: str, arguments: Sequence[str], timeout: float | None, environment: Mapping[str, str] | None
+    ) -> None:
         """Not started yet; `launch` is the way to make one."""
         self.program = program
         self.timeout = timeout
         self._arguments = arguments
+        self._environment = environment
         self._talk = Conversation()
         self._pipes: Pipes
         self._process: trio.Process
@@ -79,13 +82,20 @@ class Gdb:
         self._stuck = trio.Event()  # there is something to write
 
     @classmethod
-    def launch(cls, program: str = "gdb", arguments: Sequence[str] = (), *, timeout: float | None = 10.0) -> Self:
+    def launch(
+        cls,
+        program: str = "gdb",
+        arguments: Sequence[str] = (),
+        *,
+        timeout: float | None = 10.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
         """A client of a new `program` (gdb 13 or later) with further `arguments`, started by `async with`.
 
-        It reads no init files and gets no Ctrl-C of the terminal.  Entering raises `GdbNotFound` when it cannot be
-        started and `GdbDied` when it does not stay.
+        It reads no init files, gets no Ctrl-C of the terminal, and has this process's environment unless given one.
+        Entering raises `GdbNotFound` when it cannot be started and `GdbDied` when it does not stay.
         """
-        return cls(program, arguments, timeout)
+        return cls(program, arguments, timeout, environment)
 
     # --- the process --------------------------------------------------------------------------------------------
 
@@ -95,7 +105,7 @@ class Gdb:
             stdin, stdout, stderr = self._pipes.theirs
             command = command_line(self.program, self._arguments)
             self._process = await trio.lowlevel.open_process(
-                command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+                command, stdin=stdin, stdout=stdout, stderr=stderr, env=self._environment, start_new_session=True
             )
         except OSError as error:
             self._pipes.close()

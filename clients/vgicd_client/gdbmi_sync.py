@@ -16,7 +16,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -62,7 +62,9 @@ class Gdb:
     methods raise `GdbError`s, see `mi_errors`.
     """
 
-    def __init__(self, program: str, arguments: Sequence[str], timeout: float | None) -> None:
+    def __init__(
+        self, program: str, arguments: Sequence[str], timeout: float | None, environment: Mapping[str, str] | None
+    ) -> None:
         """Start it; `launch` is the way to make one."""
         self.program = program
         self.timeout = timeout
@@ -72,7 +74,12 @@ class Gdb:
         try:
             stdin, stdout, stderr = self._pipes.theirs
             self._process = subprocess.Popen(
-                command_line(program, arguments), stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+                command_line(program, arguments),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env=environment,
+                start_new_session=True,
             )
         except OSError as error:
             self._pipes.close()
@@ -84,13 +91,20 @@ class Gdb:
             self._poll.register(descriptor, select.POLLIN)
 
     @classmethod
-    def launch(cls, program: str = "gdb", arguments: Sequence[str] = (), *, timeout: float | None = 10.0) -> Self:
+    def launch(
+        cls,
+        program: str = "gdb",
+        arguments: Sequence[str] = (),
+        *,
+        timeout: float | None = 10.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
         """A new `program` (gdb 13 or later) with further `arguments`.
 
-        It reads no init files and gets no Ctrl-C of the terminal.  Raises `GdbNotFound` when it cannot be started
-        and `GdbDied` when it does not stay.
+        It reads no init files, gets no Ctrl-C of the terminal, and has this process's environment unless given one.
+        Raises `GdbNotFound` when it cannot be started and `GdbDied` when it does not stay.
         """
-        gdb = cls(program, arguments, timeout)
+        gdb = cls(program, arguments, timeout, environment)
         try:
             gdb.run(mi_calls.prepare())
         except BaseException:
