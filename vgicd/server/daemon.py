@@ -12,9 +12,9 @@ import signal
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -22,23 +22,28 @@ from vgicd import __version__, compiled
 from vgicd.config import Config, ConfigError
 from vgicd.domain.domain import Domain
 from vgicd.domain.errors import CreationError, RequestError
+from vgicd.gdbstub.target import ClientInfo
 from vgicd.logs import get_logger
 from vgicd.server.access import Peer, Rules, unix_peer
 from vgicd.server.connection import Connection, SocketConnection
 from vgicd.server.events import Hub
+from vgicd.server.gdb import Debuggers, check_gdb, peer_text, turn_away
 from vgicd.server.limits import LineBudget
-from vgicd.server.listeners import Listener, Transport, check_addresses, open_listeners
+from vgicd.server.listeners import Listener, ListenError, Transport, check_addresses, open_listeners
 from vgicd.server.packets import PacketConnection
 from vgicd.server.requests import geometry
 from vgicd.server.session import Session, Shared
 from vgicd.server.systemd import Notifier
 from vgicd.server.tls import TlsConnection, server_context
 from vgicd_protocol.errors import Status
+from vgicd_protocol.frames import Role
 
 _ACCEPT_RETRY: Final = 0.1  # seconds without accepting, when the process is out of descriptors
 _HANDSHAKES: Final = 2  # times the limits of connections, with TLS handshakes counted: beyond that, closed unheard
 
 log = get_logger()
+
+Conversation = Callable[[socket.socket, Peer, Transport], Coroutine[Any, Any, None]]
 
 
 def create_domain(config: Config) -> Domain:
@@ -63,6 +68,7 @@ def check(config: Config) -> None:
         if not rules.names_certificates:
             raise ConfigError("With [tls], [access] must name at least one peer as cert:COMMON-NAME.")
     check_addresses(config)
+    check_gdb(config)
 
 
 def run(config: Config) -> None:
@@ -90,10 +96,17 @@ class Daemon:
         self._notifier = Notifier()
         self._per_peer: Counter[str] = Counter()
         self._handshakes: Counter[str] = Counter()  # under way, by peer
+        self._transports: dict[Connection, Transport] = {}
         self._stopping = False
         self._accepting = trio.CancelScope()
         self._serving = trio.CancelScope()
         self.listeners: list[Listener] = open_listeners(config)
+        try:
+            self.debuggers = Debuggers(config, self._clients)
+        except ListenError:
+            for listener in self.listeners:
+                listener.close()
+            raise
 
     @property
     def addresses(self) -> list[str]:
@@ -130,7 +143,9 @@ class Daemon:
                         with self._accepting:
                             async with trio.open_nursery() as accepting:
                                 for listener in self.listeners:
-                                    accepting.start_soon(self._accept, listener, connections)
+                                    accepting.start_soon(self._accept, listener, connections, self._converse)
+                                for listener in self.debuggers.listeners:
+                                    accepting.start_soon(self._accept, listener, connections, self._debug)
                                 if not self._stopping:
                                     self._ready()
                                 task_status.started(self)
@@ -156,6 +171,7 @@ class Daemon:
             spis=geometry(self.domain).spis,
             lrs=domain.lrs,
             core="compiled" if compiled.in_use() else "interpreted",
+            **({"gdb": self.debuggers.addresses} if self.debuggers.addresses else {}),
         )
         self._notify(READY=1, STATUS=f"Serving {self.config.name} on {', '.join(self.addresses)}")
 
@@ -170,6 +186,8 @@ class Daemon:
 
     async def _drain(self) -> None:
         self._close_listeners()
+        self.debuggers.stop()
+        self.hub.freeze.end()
         for connection in list(self.connections):
             connection.finish()
         with trio.move_on_after(self.config.limits.drain_seconds):
@@ -181,10 +199,11 @@ class Daemon:
     def _close_listeners(self) -> None:
         for listener in self.listeners:
             listener.close()
+        self.debuggers.close()
 
     # --- accepting ----------------------------------------------------------------------------------------------
 
-    async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
+    async def _accept(self, listener: Listener, connections: trio.Nursery, conversation: Conversation) -> None:
         while True:
             try:
                 sock, address = listener.sock.accept()
@@ -197,10 +216,12 @@ class Daemon:
                 log.warning("accept.failed", listener=listener.address, error=error.strerror)
                 await trio.sleep(_ACCEPT_RETRY)
                 continue
-            connections.start_soon(self._handle, sock, address, listener.transport)
+            connections.start_soon(self._handle, sock, address, listener.transport, conversation)
             await trio.lowlevel.checkpoint()
 
-    async def _handle(self, sock: socket.socket, address: object, transport: Transport) -> None:
+    async def _handle(
+        self, sock: socket.socket, address: object, transport: Transport, conversation: Conversation
+    ) -> None:
         """A whole connection. Whatever goes wrong in it ends it, and nothing else."""
         try:
             sock.setblocking(False)
@@ -209,7 +230,7 @@ class Daemon:
             sock.close()  # the peer has left already
             return
         try:
-            await self._converse(sock, peer, transport)
+            await conversation(sock, peer, transport)
         except Exception:
             log.exception("conn.failed", **peer.described())
         finally:
@@ -225,7 +246,7 @@ class Daemon:
                 return
         else:
             session.ceiling = self._rules.highest_role(peer)
-        refusal = self._refusal(session, peer, transport)
+        refusal = self._refusal(session.ceiling, peer, transport)
         if refusal is not None:
             code, reason, text = refusal
             self._log_refusal(reason, session.peer, transport)
@@ -235,6 +256,7 @@ class Daemon:
         if session.closing:
             await connection.turn_away()
             return
+        self._transports[connection] = transport
         self.connections.add(connection)
         self._per_peer[peer.key] += 1
         opened = self.lines.allows()
@@ -245,9 +267,32 @@ class Daemon:
         finally:
             self.hub.leave(session)
             self.connections.discard(connection)
+            del self._transports[connection]
             _release(self._per_peer, peer.key)
             if opened:
                 log.info("conn.close", session=session.number, reason=connection.reason, requests=session.requests)
+
+    async def _debug(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
+        """A debugger's connection."""
+        role = self._rules.highest_role(peer)
+        refusal = self._refusal(role, peer, transport)
+        if refusal is not None:
+            _, reason, text = refusal
+            self._log_refusal(reason, peer, transport)
+            await turn_away(sock, text)
+        elif role is not None and not self._stopping:
+            self._per_peer[peer.key] += 1
+            try:
+                await self.debuggers.converse(self.shared, sock, peer, role, transport)
+            finally:
+                _release(self._per_peer, peer.key)
+
+    def _clients(self) -> list[ClientInfo]:
+        """Who is connected over the wire, for debuggers to see."""
+        return [
+            _described(connection, transport)
+            for connection, transport in sorted(self._transports.items(), key=lambda item: item[0].session.number)
+        ]
 
     def _connection(self, sock: socket.socket, session: Session, transport: Transport) -> Connection:
         limits = self.config.limits
@@ -263,7 +308,7 @@ class Daemon:
         """As `TlsConnection.shake_hands`, unless there are too many even to be told so."""
         limits, key = self.config.limits, connection.session.peer.key
         most, most_of_peer = (_HANDSHAKES * limit for limit in (limits.connections, limits.connections_per_uid))
-        in_all = len(self.connections) + self._handshakes.total()
+        in_all = len(self.connections) + len(self.debuggers.connections) + self._handshakes.total()
         if in_all >= most or self._per_peer[key] + self._handshakes[key] >= most_of_peer:
             return "too many handshakes"
         self._handshakes[key] += 1
@@ -272,12 +317,12 @@ class Daemon:
         finally:
             _release(self._handshakes, key)
 
-    def _refusal(self, session: Session, peer: Peer, transport: Transport) -> tuple[Status, str, str] | None:
+    def _refusal(self, role: Role | None, peer: Peer, transport: Transport) -> tuple[Status, str, str] | None:
         limits = self.config.limits
-        if session.ceiling is None:
+        if role is None:
             named = "your certificate" if transport is Transport.TLS else "you"
             return Status.DENIED, "not allowed", f"No access rule of this daemon names {named}."
-        if len(self.connections) >= limits.connections:
+        if len(self.connections) + len(self.debuggers.connections) >= limits.connections:
             return Status.BUSY, "too many", f"{limits.connections} connections are open, which is the limit."
         if self._per_peer[peer.key] >= limits.connections_per_uid:
             return Status.BUSY, "too many of one peer", f"You have {limits.connections_per_uid} connections, the limit."
@@ -324,6 +369,19 @@ def _release(held: Counter[str], key: str) -> None:
     held[key] -= 1
     if not held[key]:
         del held[key]
+
+
+def _described(connection: Connection, transport: Transport) -> ClientInfo:
+    session = connection.session
+    return ClientInfo(
+        number=str(session.number),
+        peer=peer_text(session.peer),
+        role=Role(session.role).name.lower() if session.greeted else "none yet",
+        transport=transport.value,
+        requests=session.requests,
+        waits=session.waits,
+        state="held" if session.held else "behind" if session.blocked else "running",
+    )
 
 
 def _peer(sock: socket.socket, address: object, transport: Transport) -> Peer:

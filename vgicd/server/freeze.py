@@ -5,8 +5,8 @@ is frozen is a mask: bit v the accesses of vCPU v, `REST` everything else that c
 of its own, and the union counts.
 
 A freeze only delays.  Requests that it covers, and what is behind them on their connections, are neither refused nor
-forgotten; a reply to what had been applied when the freeze came is withheld; on release all go on where they stopped,
-whether their peer is still there or not.  Looking is never frozen, nor is talking about the connection itself.
+forgotten; a reply to what had been applied when the freeze came is withheld; on release all go on where they stopped.
+Looking is never frozen, nor is talking about the connection itself.
 """
 
 from __future__ import annotations

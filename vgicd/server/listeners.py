@@ -91,7 +91,7 @@ def open_listeners(config: Config) -> list[Listener]:
             opened += open_tcp(address, tls=config.tls.enabled)
         if not opened:
             default = default_path(config.name)
-            _make_directory(default.parent)
+            make_directory(default.parent)
             opened.append(open_unix(default, mode))
     except (ListenError, OSError) as error:
         for listener in opened:
@@ -102,7 +102,8 @@ def open_listeners(config: Config) -> list[Listener]:
     return opened
 
 
-def _make_directory(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
+    """See that there is `directory`, for a default path. ListenError if it cannot be made."""
     try:
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
@@ -111,7 +112,7 @@ def _make_directory(directory: Path) -> None:
 
 def open_unix(path: Path, mode: int, transport: Transport = Transport.UNIX) -> Listener:
     """Listen at `path` with permissions `mode`. ListenError if it is taken, too long or not to be created."""
-    _check_path(path)
+    check_path(path)
     kind = socket.SOCK_SEQPACKET if transport is Transport.SEQPACKET else socket.SOCK_STREAM
     sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC)
     try:
@@ -171,18 +172,25 @@ def _remove_stale(path: Path) -> None:
 def check_addresses(config: Config) -> None:
     """AddressError for whatever of `config.listen` cannot be right; ListenError for a host that is unknown here."""
     for path in config.listen.unix + config.listen.unixpacket:
-        _check_path(Path(path))
+        check_path(Path(path))
     for address in config.listen.tcp:
-        _resolve(address, tls=config.tls.enabled)
+        resolve(address, tls=config.tls.enabled)
 
 
-def _check_path(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """AddressError if `path` is longer than a socket's may be."""
     if len(os.fsencode(path)) > _MAX_UNIX_PATH:
         raise AddressError(f"{path} is longer than the {_MAX_UNIX_PATH} bytes that a UNIX socket's path may have.")
 
 
-def _resolve(address: str, *, tls: bool) -> list[tuple[int, object]]:
-    """The family and the socket address of everything that `address` means; loopback only unless `tls`."""
+_BEYOND: Final = "beyond loopback vgicd needs certificate, key and client_ca in [tls] of its configuration."
+
+
+def resolve(address: str, *, tls: bool, beyond: str = _BEYOND) -> list[tuple[int, object]]:
+    """The family and the socket address of everything that `address` means; loopback only unless `tls`.
+
+    `beyond` is what an AddressError then says of addresses that are not loopback's.
+    """
     host, port = split_address(address)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -191,16 +199,13 @@ def _resolve(address: str, *, tls: bool) -> list[tuple[int, object]]:
     if not tls:
         for *_, target in found:
             if not ipaddress.ip_address(str(target[0]).partition("%")[0]).is_loopback:
-                raise AddressError(
-                    f"{address} is not a loopback address; beyond loopback vgicd needs certificate, key and "
-                    "client_ca in [tls] of its configuration."
-                )
+                raise AddressError(f"{address} is not a loopback address; {beyond}")
     return list(dict.fromkeys((int(family), target) for family, *_, target in found))
 
 
-def open_tcp(address: str, *, tls: bool) -> list[Listener]:
+def open_tcp(address: str, *, tls: bool, beyond: str = _BEYOND) -> list[Listener]:
     """Listen on every address that `HOST:PORT` resolves to (`[::1]:PORT` for IPv6; port 0 lets the system choose)."""
-    targets = _resolve(address, tls=tls)
+    targets = resolve(address, tls=tls, beyond=beyond)
     opened: list[Listener] = []
     try:
         for family, target in targets:

@@ -238,7 +238,8 @@ class Session:
         self.out += self.withheld
         self.withheld.clear()
         self.deliver()
-        self.flush()
+        if self.out:
+            self.flush()
         self.thawed.set()
 
     def prepared(self) -> Mapping[Any, Prepared]:
