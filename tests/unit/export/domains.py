@@ -28,6 +28,7 @@ def shown(arch: str = "x86-64", **config: Any) -> Shown:
 
 SHAPES: dict[str, dict[str, Any]] = {
     "one": {},
+    "pair": {"vcpus": 2},
     "most": {"vcpus": 8, "spis": 960, "lrs": 64},
     "least": {"spis": 0, "lrs": 1},
     "xen-guest": {"vcpus": 2, "profile": "xen-guest"},
