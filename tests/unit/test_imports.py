@@ -47,7 +47,7 @@ SIBLINGS = {
     "vgicd_client": {"vgicd_protocol"},
     "vgicd_machine": {"vgicd_protocol", "vgicd_client"},
 }
-# What of a client's reaches the daemon's code, in an import inside a function, and how far: two can do without a daemon,
+# What of the clients reaches the daemon's code, in an import inside a function, and how far: two do without a daemon,
 # the third writes files that only the register rows and the layout for gdb can tell.
 IN_PROCESS = {
     "vgicd_client.ctl.worlds": "vgicd.domain",
