@@ -87,7 +87,7 @@ class Case:
     priority: int
     group: int
     apr: int
-    ended: set[tuple[int, int]] = field(default_factory=set)  # (vCPU, INTID)
+    ended: set[tuple[int, int]] = field(default_factory=set)  # (vCPU, INTID) that the mending has the guest end
     changed: bool = False  # the mending so far changes what the list registers must hold
 
     @property
@@ -111,6 +111,11 @@ class Case:
     def loaded(self) -> bool:
         """Is it in a list register of the vCPU it is on its way to?"""
         return self.word is not None and self.irq.vcpu is self.vcpu
+
+    @property
+    def found_priority(self) -> int:
+        """The priority before any mending."""
+        return self.irq.priority if self.word is None else lr.SOFTWARE["Priority"].get(self.word) << 3
 
     @property
     def variant(self) -> str:

@@ -12,6 +12,7 @@ from vgicd.gdbstub.nesting import Active, active_interrupts
 from vgicd.hw import list_register as lr
 from vgicd.hw.gich import EN, GICH
 from vgicd.hw.gicv import ACK_CTL, CTLR, EOI_MODE
+from vgicd.vgic.irq import NR_PRIVATE, VgicIrq
 from vgicd.vgic.vcpu import Vcpu
 
 _PRIORITY: Final = lr.SOFTWARE["Priority"]
@@ -122,9 +123,15 @@ def _overflow(case: Case, held: list[int]) -> Finding:
     vcpu = case.vcpu
     pending = [word for word in held if word & lr.STATE == lr.PENDING]
     said = f"in none: all {len(held)} of vCPU {vcpu.id} are taken ({_summary(held)})"
-    hint = "When the guest has ended them, a maintenance interrupt (GICH_MISR.U, NP) loads it."
     worst = max((_PRIORITY.get(word) << 3 for word in pending), default=0)
-    if worst >= _STEP and not case.irq.active:
+    if case.priority < worst and case.state.active:
+        said += "; once it is ended, as above, it takes the place of one that waits"
+        return Finding("list register", False, said)
+    if case.priority < worst:
+        said += f"; it ranks above one of them since vCPU {vcpu.id} entered"
+        return Finding("list register", False, said, _reload(case, force=True))
+    hint = "When the guest has ended them, a maintenance interrupt (GICH_MISR.U, NP) loads it."
+    if worst >= _STEP:
         better = worst - _STEP
         mend = case.gicd("GICD_IPRIORITYR", better)
         case.priority = better
@@ -155,17 +162,31 @@ def _serve(case: Case, word: int) -> tuple[Any, ...]:
     irq = case.vgic.lookup(case.vcpu, word & lr.VIRTUAL_ID)
     if irq is None:
         return ()
-    mend = case.acknowledge(word >> lr.GROUP_SHIFT & 1)
+    case.ended.add((case.vcpu.id, irq.intid))
+    group = word >> lr.GROUP_SHIFT & 1
+    if irq.is_sgi:
+        return _serve_sgi(case, irq, group, lr.SOFTWARE["CPUID"].get(word))
+    mend = case.acknowledge(group)
     if irq.is_level and irq.line_level and irq.owner is None and not irq.hw:
-        owner = case.vcpu.id if irq.intid < 32 else op.NO_VCPU
-        mend += (op.Line(irq.intid, 0, owner),)
+        mend += (op.Line(irq.intid, 0, case.vcpu.id if irq.intid < NR_PRIVATE else op.NO_VCPU),)
     elif irq.is_level and (irq.owner is not None or irq.hw):
         mend += case.gicd("GICD_ICENABLER", 1, irq.intid) + case.world.inside(case.vcpu)
-    value = word & (lr.VIRTUAL_ID | (0 if word & lr.HW or irq.intid >= 16 else lr.CPUID))
-    mend += case.gicc("GICC_EOIR", value)
-    if case.gich.ctlr & EOI_MODE:
-        mend += case.gicc("GICC_DIR", value)
+    return mend + _finish(case, irq.intid)
+
+
+def _serve_sgi(case: Case, irq: VgicIrq, group: int, source: int) -> tuple[Any, ...]:
+    """One instance for each vCPU that has sent it; the next is loaded when the vCPU exits."""
+    mend = case.acknowledge(group) + _finish(case, irq.intid | source << lr.SOURCE_SHIFT)
+    for cpu in range(irq.source.bit_length()):
+        if irq.source >> cpu & 1:
+            mend += case.any_exit(case.vcpu) if case.world.explicit else ()
+            mend += case.acknowledge(group) + _finish(case, irq.intid | cpu << lr.SOURCE_SHIFT)
     return mend
+
+
+def _finish(case: Case, value: int) -> tuple[Any, ...]:
+    mend = case.gicc("GICC_EOIR", value)
+    return mend + case.gicc("GICC_DIR", value) if case.gich.ctlr & EOI_MODE else mend
 
 
 # --- the CPU interface ----------------------------------------------------------------------------------------------
@@ -201,9 +222,10 @@ def group_enable(case: Case) -> Finding:
 def priority_mask(case: Case) -> Finding:
     """GICC_PMR."""
     pmr = case.gich.pmr
+    priority = f"priority {case.priority:#04x}{'' if case.priority == case.found_priority else ' (as written above)'}"
     if case.priority < pmr:
-        return Finding("mask", True, f"priority {case.priority:#04x} is above the mask, GICC_PMR {pmr:#04x}")
-    said = f"priority {case.priority:#04x} is not above the mask: GICC_PMR of vCPU {case.vcpu.id} is {pmr:#04x}"
+        return Finding("mask", True, f"{priority} is above the mask, GICC_PMR {pmr:#04x}")
+    said = f"{priority} is not above the mask: GICC_PMR of vCPU {case.vcpu.id} is {pmr:#04x}"
     mend = case.gicc("GICC_PMR", ALL_PRIORITIES) if case.priority < IDLE_PRIORITY else ()
     return Finding("mask", False, said, mend, "A lower value is a higher priority; only values below the mask pass.")
 
@@ -267,9 +289,10 @@ def ahead(case: Case) -> Finding | None:
         if word & lr.STATE == lr.PENDING
         and case.gich.ctlr >> (word >> lr.GROUP_SHIFT & 1) & 1
         and (_PRIORITY.get(word) << 3, slot) < own
+        and (vcpu.id, word & lr.VIRTUAL_ID) not in case.ended
     )
     if not before:
-        return Finding("rank", True, "nothing of a higher priority is pending")
+        return Finding("rank", True, "nothing else of a higher priority is pending")
     names = ", ".join(f"irq{word & lr.VIRTUAL_ID} ({level:#04x})" for level, _, word in before)
     mend: tuple[Any, ...] = ()
     for _, _, word in before:

@@ -87,7 +87,7 @@ def _elsewhere(case: Case, holder: Vcpu) -> Finding:
         said += ", and it is powered off"
         mend += case.power_on(holder)
     if case.world.explicit:
-        mend += case.world.inside(holder) + case.world.outside(holder)
+        mend += case.world.inside(holder) + case.world.outside(holder) + case.any_exit(case.vcpu)
     else:
         mend += case.any_exit(holder) + case.any_exit(case.vcpu)
     case.changed = True
