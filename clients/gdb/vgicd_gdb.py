@@ -582,6 +582,8 @@ class Link:
                 data = data[self.sock.send(data) :]
             except BlockingIOError:
                 self._wait(deadline, writing=True)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # why it has closed is perhaps still to be read
             except OSError as error:
                 raise self._lost(f"the connection is lost ({error.strerror})") from None
 
@@ -770,9 +772,9 @@ class Daemon:
     def open(self, address: Address | None = None) -> Welcome:
         """Connect, to `address` or where we were or would be. Raises Trouble."""
         self.close()
-        address = address or self.address or default_address()
-        self.link = Link(address, timeout())
-        self.address, self.detached = address, False
+        self.address = address or self.address  # also if nobody is there yet
+        self.detached = False
+        self.link = Link(self.address or default_address(), timeout())
         return self.link.welcome
 
     def close(self) -> None:
@@ -1506,8 +1508,7 @@ class Watcher:
     def start(self, kinds: Sequence[str], intids: Sequence[int]) -> None:
         """Print events of these kinds, about these interrupts if any are named. Raises Trouble."""
         self.stop()
-        daemon.connected()
-        link = Link(daemon.address or default_address(), timeout(), "gdb watch")
+        link = Link(daemon.connected().address, timeout(), "gdb watch")
         mask = sum(1 << EVENT_KINDS.index(kind) for kind in kinds)
         link.ask(SUBSCRIBE, struct.pack("<I", mask))
         self._about = " ".join([*kinds, *(["of"] if intids else []), *map(str, intids)])
@@ -1591,7 +1592,8 @@ def event_text(order: int, kind: int, vcpu: int, intid: int, address: int, value
         return head
     if name == "console":
         return f"{head} {bytes([value & 0xFF])!r}"
-    head += "" if vcpu == 0xFF else f" vcpu{vcpu}"
+    if not (name in ("line", "pend") and intid >= PRIVATE):  # what happens to an SPI there, happens to no vCPU
+        head += f" vcpu{vcpu}"
     if name in ("kick", "enter", "exit"):
         return head
     if name == "maintenance":
