@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.property.budget import BRIEF, THOROUGH
+from tests.property.budget import BRIEF, QUICK
 from tests.property.ops import Script, answer, configs, genes, runs, snapshot
 from tests.unit.gdbstub.local import LocalTarget
 from vgicd.domain import operations as op
@@ -137,7 +137,6 @@ def test_a_debugger_sees_what_the_guest_reads(config: DomainConfig, run: list[in
                 memory.read(target, vcpu, window.base + at, 4)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("variant", ["correct", "xen"])
 @pytest.mark.parametrize("profile", ["virt", "xen-guest", "trace"])
 def test_every_byte_reads_alike_in_every_width(variant: str, profile: str) -> None:
@@ -155,14 +154,15 @@ def test_every_byte_reads_alike_in_every_width(variant: str, profile: str) -> No
 
 
 @pytest.mark.long
-@THOROUGH
-@given(configs(), runs(size=80), st.sampled_from(list(ARCHES)), st.randoms(use_true_random=False))
-def test_looking_long_and_often_changes_nothing(
+@QUICK
+@given(configs(), runs(size=60), st.sampled_from(list(ARCHES)), st.randoms(use_true_random=False))
+def test_looking_between_operations_changes_nothing(
     config: DomainConfig, run: list[int], arch: str, random: Random
 ) -> None:
     domain = Domain(config)
-    script = Script(config, restores=True)
-    for _ in script.play(domain, run):
+    for step, _ in enumerate(Script(config, restores=True).play(domain, run)):
+        if step % 4:
+            continue
         target = LocalTarget(domain, arch=arch)
         before = everything(domain)
         look_around(target, random, places=1)

@@ -19,6 +19,8 @@ from vgicd.domain import operations as op
 from vgicd.domain.address_map import ALIAS_SPAN, PAGE
 from vgicd.domain.domain import Domain
 from vgicd.domain.operations import Space
+from vgicd.export.places import Word
+from vgicd.export.svd import access_of
 from vgicd.gdbstub.arch import Arch
 from vgicd.gdbstub.layout import AddressSpace, Window
 from vgicd.gdbstub.lifecycle import INTO_FRAME, OTHER_END
@@ -115,7 +117,7 @@ def check_write(domain: Domain, space: int, offset: int, size: int) -> None:
     """Raises Refused with the reason if a write of `size` aligned bytes at `offset` of `space` could have no effect."""
     frame, base = _frame_at(domain, space, offset)
     row = _check(domain, frame, offset - base, size)
-    if row.access == "RO":
+    if access_of(Word(row, offset - base, offset - base)) == "RO":
         hint = f" Reading {_live_name(frame, row)} acknowledges." if row.read_effect and frame is GICC else ""
         raise Refused(f"{frame.register_name(offset - base)} is read-only.{hint}")
     if row is _LRS and (index := (offset - row.offset) // 4) >= domain.vgic.options.nr_lrs:

@@ -56,8 +56,11 @@ class VendorRegister(NamedTuple):
 
     @property
     def layout(self) -> Layout | None:
-        """The fields to show; None for a plain number."""
-        if self.row is None:
+        """The fields to show; None for a number, such as GICC_PMR, whose only field it is."""
+        if self.row is None or self.row.fields is None:
+            return None
+        fields = self.row.fields.fields
+        if len(fields) == 1 and fields[0].lsb == 0 and fields[0].width > 1:
             return None
         return HARDWARE if self.row is _LRS else self.row.fields
 

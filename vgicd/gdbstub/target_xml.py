@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from vgicd.export.places import enumerator
 from vgicd.gdbstub.arch import ARCHES, Arch
 from vgicd.gdbstub.layout import AddressSpace
 from vgicd.gdbstub.registers import LINE, LINE_LEVELS, VendorRegister, vendor_registers
@@ -72,11 +73,6 @@ def threads(target: Target, *, multiprocess: bool = True) -> str:
         thread = ET.SubElement(root, "thread", id=number, core=str(vcpu.pcpu), name=f"vcpu{vcpu.id}")
         thread.text = target.line_of(vcpu.id)
     return _document(root)
-
-
-def enumerator(meaning: str) -> str:
-    """The name by which gdb shows a field's value: "pending and active" is PENDING_AND_ACTIVE."""
-    return re.sub(r"\W+", "_", meaning).upper()
 
 
 # --- registers --------------------------------------------------------------------------------------------------------

@@ -243,6 +243,8 @@ def test_a_write_is_made_of_the_widest_accesses_that_the_registers_take(
     ("place", "length", "says"),
     [
         (("gicd", 0x004), 4, "GICD_TYPER is read-only"),
+        (("gicd", 0x800), 1, "GICD_ITARGETSR0 is read-only"),  # of SGIs and PPIs (IHI 0048B 4.3.12)
+        (("gicd", 0xC04), 4, "GICD_ICFGR1 is read-only"),
         (("gicc", 0x00C), 4, "GICC_IAR is read-only. Reading live_gicc.IAR acknowledges."),
         (("gicd", 0x104), 1, "GICD_ISENABLER1 takes accesses of 4 bytes, not 1"),
         (("gicd", 0x104), 2, "takes accesses of 4 bytes, not 2"),
