@@ -71,7 +71,7 @@ def list_register(word: int, names: Mapping[int, str]) -> str:
     elif fields["VirtualID"] < NR_SGIS:
         words.append(f"from cpu {fields['CPUID']}")
     if fields.get("EOI"):
-        words.append("reports its EOI")
+        words.append("reports EOI")
     return " ".join(words)
 
 

@@ -82,7 +82,7 @@ def _access(event: Event, domain: Domain, names: Mapping[int, str]) -> str:
         where, said = frame.register_name(offset), _meaning(frame, offset, size, event.value, names, write=write)
     row = frame.row_at(offset) if frame is not None else None
     if size != 4 and not (row is not None and row.bits == 8):
-        where += f" ({size} bytes)"
+        where += f" ({size} byte{'s' if size > 1 else ''})"
     elif size == 1:
         where += f"+{offset & 3}"
     if not write:

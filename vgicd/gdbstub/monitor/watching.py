@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Final
 
 from vgicd.domain.events import EventKind
+from vgicd.gdbstub import text
 from vgicd.gdbstub.diagnosis import Unknown, explain
 from vgicd.gdbstub.monitor import command
 from vgicd.gdbstub.monitor.command import Command, Debugger
@@ -44,7 +46,8 @@ def _trace(debugger: Debugger, words: list[str]) -> list[str]:
 def _trace_shown(debugger: Debugger) -> list[str]:
     mask = debugger.trace
     if not mask:
-        return ["trace off; `monitor trace on`, or the kinds you want:", f"  {' '.join(_KINDS)}"]
+        kinds = wrap(" ".join(_KINDS), text.WIDTH, initial_indent="  ", subsequent_indent="  ")
+        return ["trace off; `monitor trace on`, or the kinds you want:", *kinds]
     kinds = "all kinds" if mask == _ALL else " ".join(name for name, kind in _KINDS.items() if mask >> kind & 1)
     return [f"trace on: {kinds}", "Events are printed while the guest runs: `continue`, and Ctrl-C to come back."]
 
@@ -99,7 +102,7 @@ COMMANDS: Final = (
         "[on|off|KIND...]",
         "print events while the guest runs",
         _trace,
-        f"In all-stop mode, while `continue` waits for a stop. Kinds:\n  {' '.join(_KINDS)}",
+        f"In all-stop mode, while `continue` waits for a stop. Kinds:\n{' '.join(_KINDS)}",
     ),
     Command(
         "freeze",
