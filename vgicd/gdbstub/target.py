@@ -166,7 +166,7 @@ class Target(ABC):
         try:
             result = self.domain.apply(operation)
         except RequestError as error:
-            raise Refused(f"{error.text[:1].upper()}{error.text[1:]}.{_advice(error, operation)}") from None
+            raise Refused(f"{_sentence(error.text)}{_advice(error, operation)}") from None
         self.spread(result.outputs)
         if result.fault:
             raise Refused("The guest would take an abort for this access.")
@@ -210,6 +210,11 @@ class Target(ABC):
     @abstractmethod
     def clients(self) -> Sequence[ClientInfo]:
         """Everybody connected, debuggers included."""
+
+
+def _sentence(text: str) -> str:
+    """`text` with a capital, unless it begins with the name vCPU, and a full stop."""
+    return f"{text if text.startswith('vCPU') else text[:1].upper() + text[1:]}."
 
 
 def _advice(error: RequestError, operation: Any) -> str:
