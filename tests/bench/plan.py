@@ -19,7 +19,7 @@ from rich.console import Console
 from tests.bench import inprocess, native, peers, scripts, workload
 from tests.bench.native import CannotRunError, Frame, WrongAnswerError, pinned
 from tests.bench.ratios import time_per_operation
-from tests.bench.targets import VECTOR, Sample
+from tests.bench.targets import VECTOR, WIRE_SAMPLES, Sample
 from tests.bench.workload import Stream
 
 
@@ -132,10 +132,10 @@ class Bench:
 
         Raises WrongAnswerError when a server answers anything else than it did when the stream was recorded.
         """
-        times: dict[Sample, list[float]] = {sample: [] for sample in Sample}
+        times: dict[Sample, list[float]] = {sample: [] for sample in WIRE_SAMPLES}
         with console.status("warming up") as status:
             for number in range(-1, rounds):
-                for sample in Sample:
+                for sample in WIRE_SAMPLES:
                     status.update(f"round {max(number + 1, 0)} of {rounds}: {sample.value}")
                     value = self.sample(sample)
                     if number >= 0:

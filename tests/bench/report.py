@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.ratios import Spread
-from tests.bench.targets import INFORMATION, TARGETS, Sample, Target
+from tests.bench.targets import INFORMATION, JUDGED, Sample, Target
 from vgicd import compiled
 
 Times = Mapping[Sample, Sequence[float]]
@@ -23,13 +24,13 @@ Times = Mapping[Sample, Sequence[float]]
 
 def verdicts(times: Times) -> dict[Target, Spread]:
     """Every target and information row that `times` has both samples of."""
-    rows = (*TARGETS, *INFORMATION)
+    rows = (*JUDGED, *INFORMATION)
     return {row: row.measured(times) for row in rows if row.ours in times and row.base in times}
 
 
 def missed(times: Times) -> list[Target]:
     """The targets that were measured and not met."""
-    return [row for row, spread in verdicts(times).items() if row in TARGETS and not row.met(spread)]
+    return [row for row, spread in verdicts(times).items() if row in JUDGED and not row.met(spread)]
 
 
 def core_kind() -> str:
@@ -58,7 +59,7 @@ def show(console: Console, times: Times) -> None:
     for column in ("ratio", "target", "median", "quartiles", "extremes", "verdict"):
         ratios.add_column(column, justify="left" if column in ("ratio", "verdict") else "right")
     for row, spread in verdicts(times).items():
-        judged = row in TARGETS
+        judged = row in JUDGED
         limit = f"{row.sign} {row.limit:g}" if judged else ""
         if row.stretch is not None:
             limit += f" ({row.stretch:g})"
@@ -99,9 +100,9 @@ def document(times: Times, *, core: int, profiles: Mapping[str, str]) -> dict[st
                 "ours": row.ours.name,
                 "base": row.base.name,
                 "sign": row.sign,
-                "target": row.limit if row in TARGETS else None,
+                "target": row.limit if row in JUDGED else None,
                 "stretch": row.stretch,
-                "met": row.met(spread) if row in TARGETS else None,
+                "met": row.met(spread) if row in JUDGED else None,
                 **asdict(spread),
             }
             for row, spread in verdicts(times).items()
@@ -113,3 +114,9 @@ def document(times: Times, *, core: int, profiles: Mapping[str, str]) -> dict[st
 def save(path: Path, report: Mapping[str, Any]) -> None:
     """Write `report` to `path` as JSON."""
     path.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def complain(missed: Sequence[Target]) -> None:
+    """One line of standard error for each target that was missed."""
+    for target in missed:
+        print(f"bench: missed: {target.text} {target.sign} {target.limit:g}", file=sys.stderr)

@@ -36,6 +36,19 @@ class Sample(StrEnum):
     INPROCESS = "in process (b) mix, 16 listed"
     INPROCESS_CROWDED = "in process (c) mix, 900 listed"
 
+    GDB_CONTROLLER = "gdb evaluate TYPER, GdbController"
+    GDB_PIPE = "gdb evaluate TYPER, bare pipe loop"
+    GDB_TRIO = "gdb evaluate TYPER, our trio client"
+    GDB_BLOCKING = "gdb evaluate TYPER, our blocking client"
+    GDB_NOTHING = "gdb evaluate 1+1, our trio client"
+    RSP = "RSP m of TYPER, Python client"
+    RSP_WIRE = "vgicd TYPER, Python client beside gdb"
+
+
+GDB_SAMPLES: Final = tuple(sample for sample in Sample if sample.name.startswith(("GDB", "RSP")))
+"""Those of the gdb section, `tests.bench.gdb`."""
+WIRE_SAMPLES: Final = tuple(sample for sample in Sample if sample not in GDB_SAMPLES)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -80,6 +93,15 @@ TARGETS: Final = (
     Target("(b) VECTOR 512, rate / qtest's at 512", S.WORKING_VECTOR, S.QTEST_512, 1.5),
     _time("(c) in process, time / (b) in process", S.INPROCESS_CROWDED, S.INPROCESS, 4.0),
 )
+
+GDB_TARGETS: Final = (
+    Target("trio client, rate / GdbController's at its defaults", S.GDB_TRIO, S.GDB_CONTROLLER, 60.0),
+    Target("trio client, rate / bare pipe loop's", S.GDB_TRIO, S.GDB_PIPE, 0.5),
+    Target("blocking client, rate / GdbController's at its defaults", S.GDB_BLOCKING, S.GDB_CONTROLLER, 60.0),
+    Target("blocking client, rate / bare pipe loop's", S.GDB_BLOCKING, S.GDB_PIPE, 0.5),
+    Target("RSP m..,4, rate / the wire protocol's", S.RSP, S.RSP_WIRE, 0.25),
+)
+JUDGED: Final = (*TARGETS, *GDB_TARGETS)
 
 # Shown and not judged: what a user of the Python client gets.
 INFORMATION: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.ratios import paired, time_per_operation
-from tests.bench.targets import TARGETS, Sample, Target
+from tests.bench.targets import GDB_SAMPLES, GDB_TARGETS, TARGETS, WIRE_SAMPLES, Sample, Target
 
 
 def test_time_keeps_the_mix_and_drops_interrupted_slices() -> None:
@@ -54,3 +54,19 @@ def test_every_promised_ratio_is_a_target() -> None:
         (Sample.WORKING_VECTOR, Sample.QTEST_512): (">=", 1.5, None),
         (Sample.INPROCESS_CROWDED, Sample.INPROCESS): ("<=", 4, None),
     }
+
+
+def test_every_promised_ratio_of_the_gdb_side_is_a_target() -> None:
+    limits = {(t.ours, t.base): (t.sign, t.limit) for t in GDB_TARGETS}
+    assert limits == {
+        (Sample.GDB_TRIO, Sample.GDB_CONTROLLER): (">=", 60),
+        (Sample.GDB_TRIO, Sample.GDB_PIPE): (">=", 0.5),
+        (Sample.GDB_BLOCKING, Sample.GDB_CONTROLLER): (">=", 60),
+        (Sample.GDB_BLOCKING, Sample.GDB_PIPE): (">=", 0.5),
+        (Sample.RSP, Sample.RSP_WIRE): (">=", 0.25),
+    }
+
+
+def test_a_target_compares_samples_of_one_section() -> None:
+    for section, targets in ((WIRE_SAMPLES, TARGETS), (GDB_SAMPLES, GDB_TARGETS)):
+        assert {sample for target in targets for sample in (target.ours, target.base)} <= set(section)
