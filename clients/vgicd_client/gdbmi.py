@@ -105,7 +105,7 @@ class Gdb:
             stdin, stdout, stderr = self._pipes.theirs
             command = command_line(self.program, self._arguments)
             self._process = await trio.lowlevel.open_process(
-                command, stdin=stdin, stdout=stdout, stderr=stderr, env=self._environment, start_new_session=True
+                command, stdin=stdin, stdout=stdout, stderr=stderr, env=self._environment, process_group=0
             )
         except OSError as error:
             self._pipes.close()

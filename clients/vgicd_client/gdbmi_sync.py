@@ -79,7 +79,7 @@ class Gdb:
                 stdout=stdout,
                 stderr=stderr,
                 env=environment,
-                start_new_session=True,
+                process_group=0,
             )
         except OSError as error:
             self._pipes.close()

@@ -139,13 +139,14 @@ def write(expression: str, value: int | str, *, thread: int | None = None) -> Sc
 
 def _why(error: MiError) -> Script[str]:
     """What a daemon says to a refused access, of which the protocol only tells that it was refused."""
-    if "annot access memory" not in error.text:
+    if "annot access memory" not in error.text and "not write register" not in error.text:
         return ""
     try:
-        reason = yield from monitor("why")
+        said = yield from monitor("why")
     except MiError:  # not a daemon of ours, or not now
         return ""
-    return f": {reason.strip()}" if reason.strip() else ""
+    refusal = said.partition("\n")[0].partition("Last refusal: ")[2]
+    return f": {refusal}" if refusal else ""
 
 
 def _integer(text: str) -> int:

@@ -64,10 +64,11 @@ class NextStop(NamedTuple):
 class Pending(Generic[T]):
     """Somebody who waits for an answer or a stop; `wake` is called once when there is something to look at."""
 
-    __slots__ = ("_failure", "_value", "command", "settled", "wake")
+    __slots__ = ("_failure", "_stop", "_value", "command", "settled", "wake")
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, *, stop: bool = False) -> None:
         self.command = command
+        self._stop = stop
         self.settled = False
         self.wake: Callable[[], object] | None = None
         self._value: T | None = None
@@ -88,7 +89,10 @@ class Pending(Generic[T]):
 
     def late(self, seconds: float) -> GdbTimeout:
         """The exception for one whose patience has ended."""
-        return GdbTimeout(self.command, seconds)
+        awaited = (
+            "the target, which runs on, has not stopped" if self._stop else f"no answer from gdb to {self.command}"
+        )
+        return GdbTimeout(self.command, seconds, awaited)
 
 
 class _Text:
@@ -142,6 +146,11 @@ class Conversation:
         """Whether nothing is known of gdb's end."""
         return self._failure is None
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether gdb has begun a line and not ended it yet."""
+        return self._lines.begun
+
     # --- asking -------------------------------------------------------------------------------------------------
 
     def ask(self, ask: Ask) -> tuple[Pending[Answer], bytes]:
@@ -159,7 +168,7 @@ class Conversation:
     def expect_stop(self, step: NextStop) -> Pending[Stop]:
         """Somebody who waits for a stop, which may have come already. Raises when gdb is gone."""
         after = self._given if step.after is None else step.after
-        pending = Pending[Stop](step.command)
+        pending = Pending[Stop](step.command, stop=True)
         for number, stop in self._kept:
             if number > after:
                 self._given = max(self._given, number)
@@ -277,7 +286,8 @@ class Conversation:
 
 
 def _explained(text: str, log: str) -> str:
-    """gdb's reason, with what else it said about it unless that is the same."""
+    """gdb's reason in one line, with what else it said about it unless that is the same."""
+    text = " ".join(text.split())
     said = [line.strip() for line in log.splitlines()]
     more = [line for line in said if line and line not in text and text not in line]
     return "; ".join([text.removesuffix("."), *dict.fromkeys(more)]) if more else text

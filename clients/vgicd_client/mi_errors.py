@@ -43,10 +43,10 @@ class GdbDied(GdbError):
 
 
 class GdbTimeout(GdbError, TimeoutError):
-    """Nothing came within `seconds`: neither the answer to `command`, nor the stop that was waited for."""
+    """Nothing came within `seconds`: no answer to `command`, or no stop of what it has set running."""
 
-    def __init__(self, command: str, seconds: float) -> None:
-        super().__init__(f"no answer from gdb within {seconds:g} s to {command}")
+    def __init__(self, command: str, seconds: float, awaited: str) -> None:
+        super().__init__(f"{awaited} within {seconds:g} s")
         self.command = command
         self.seconds = seconds
 

@@ -12,8 +12,11 @@ from typing import Final
 
 from vgicd_client.mi_conversation import Conversation
 
-TRIES: Final = 12
-"""Times to look for an answer, each after letting others run, before going to sleep for it."""
+TRIES: Final = 6
+"""Times to look for an answer, each after letting others run, before going to sleep for it.
+
+As many again when it has begun: gdb writes a line in four pieces, and to be woken by each costs more than the answer.
+"""
 STDERR_TAIL: Final = 4000
 QUIT_DEADLINE: Final = 2.0
 """Seconds from -gdb-exit to SIGTERM, and from there to SIGKILL."""
@@ -72,15 +75,20 @@ class Pipes:
 
     def receive(self) -> bool:
         """Give the conversation what gdb has written; False at the end of its output."""
-        for _ in range(_CHUNKS):
+        tries = TRIES
+        while tries:
             try:
                 data = os.read(self.stdout, _CHUNK)
             except BlockingIOError:
-                return True
+                if not self._conversation.interrupted:
+                    return True
+                tries -= 1
+                os.sched_yield()
+                continue
             if not data:
                 return False
             self._conversation.feed(data)
-            if len(data) < _CHUNK:
+            if not self._conversation.interrupted:
                 return True
         return True
 

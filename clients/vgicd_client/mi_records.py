@@ -169,6 +169,11 @@ class Lines:
         self._rest = bytearray()  # of the line that has not ended
         self._skipping = False  # until the end of a line that was too long
 
+    @property
+    def begun(self) -> bool:
+        """Whether a line has begun that has not ended."""
+        return bool(self._rest) or self._skipping
+
     def feed(self, data: bytes) -> list[bytes | Unparsed]:
         """The lines that `data` completes, without their ends; `Unparsed` in place of one that is too long."""
         *ended, rest = data.split(b"\n")
