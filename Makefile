@@ -39,7 +39,7 @@ format: setup ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
-bench: setup ## measure against QEMU's qtest server and a C echo
+bench: setup ## measure against QEMU's qtest server and a C echo, and the gdb side against its alternatives
 	-$(PYTHON) scripts/compile
 	$(PYTHON) -m tests.bench $(ARGS)
 
