@@ -48,6 +48,9 @@ class Number(click.ParamType[int]):
     default=0,
     help="Seconds that others have to raise a line when nothing else can wake the guest.",
 )
+@click.option(
+    "--held", is_flag=True, help="Wait for the daemon's answers for ever: a debugger may hold the guest at an access."
+)
 @click.option("--input", "typed", is_flag=True, help="Standard input is what is typed into the UART.")
 @failing
 def main(
@@ -62,6 +65,7 @@ def main(
     load_address: int | None,
     timeout: float | None,
     patience: float,
+    held: bool,
     typed: bool,
 ) -> None:
     """Run IMAGE, an AArch64 ELF or flat binary, with its console on standard output.
@@ -79,13 +83,13 @@ def main(
 
             port = DomainPort(vcpus=cpus or 1, lrs=lrs, spis=spis, variant=variant)
         else:
-            from vgicd_machine.socket_port import open_port  # noqa: PLC0415 - not needed in process
+            from vgicd_machine.socket_port import TIMEOUT, open_port  # noqa: PLC0415 - not needed in process
 
             if address is None:
                 address = stack.enter_context(
                     private_daemon(vcpus=cpus or 1, lrs=lrs, spis=spis, variant=variant)
                 ).address
-            port = remote = stack.enter_context(open_port(address))
+            port = remote = stack.enter_context(open_port(address, None if held else TIMEOUT))
             cpus = cpus or remote.vcpus
             if cpus > remote.vcpus:
                 raise MachineError(f"{cpus} CPUs, but the domain at {address} has {remote.vcpus} vCPUs")

@@ -80,13 +80,14 @@ class SocketPort:
 
 
 @contextmanager
-def open_port(address: str) -> Iterator[SocketPort]:
+def open_port(address: str, timeout: float | None = TIMEOUT) -> Iterator[SocketPort]:
     """Connect to the daemon at `address` as its guest, and disconnect at the end of the block.
 
-    Raises `GicLost` when there is none, `MachineError` when it refuses.
+    After `timeout` seconds without an answer the daemon counts as lost; None waits for ever, as a guest must that a
+    debugger may hold.  Raises `GicLost` when there is none, `MachineError` when it refuses.
     """
     try:
-        client = connect(address, "guest", name="vgicd_machine", timeout=TIMEOUT)
+        client = connect(address, "guest", name="vgicd_machine", timeout=timeout)
     except AddressError:
         raise
     except ClientError as error:

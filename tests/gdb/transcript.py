@@ -99,7 +99,7 @@ class Session:
         self._mark = len(self.tap.packets)
         self._busy = True
         assert self.process.stdin is not None
-        self.transcript += command + "\n"
+        self._record(command + "\n")
         self.process.stdin.write(command.encode() + b"\n")
 
     def wait(self, seconds: float = PATIENCE) -> str:
@@ -222,9 +222,13 @@ class Session:
         if data is None:
             return True
         text = data.decode("utf-8", "replace")
-        self.transcript += text.replace(PROMPT, "(gdb) ")
+        self._record(text.replace(PROMPT, "(gdb) "))
         self._pending += text
         return bool(data)
+
+    def _record(self, text: str) -> None:
+        self.transcript += text
+        print(text, end="")  # pytest shows it when the test fails
 
     def _leave(self) -> None:
         """End gdb: at the end of its input it detaches and quits, unless it is busy."""
