@@ -46,8 +46,8 @@ def _trace(debugger: Debugger, words: list[str]) -> list[str]:
 def _trace_shown(debugger: Debugger) -> list[str]:
     mask = debugger.trace
     if not mask:
-        kinds = wrap(" ".join(_KINDS), text.WIDTH, initial_indent="  ", subsequent_indent="  ")
-        return ["trace off; `monitor trace on`, or the kinds you want:", *kinds]
+        listed = wrap(" ".join(_KINDS), text.WIDTH, initial_indent="  ", subsequent_indent="  ")
+        return ["trace off; `monitor trace on`, or the kinds you want:", *listed]
     kinds = "all kinds" if mask == _ALL else " ".join(name for name, kind in _KINDS.items() if mask >> kind & 1)
     return [f"trace on: {kinds}", "Events are printed while the guest runs: `continue`, and Ctrl-C to come back."]
 
