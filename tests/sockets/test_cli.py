@@ -122,6 +122,11 @@ def test_a_busy_path_is_refused_and_a_dead_daemons_taken_over(tmp_path: Path) ->
         (["--tcp", "::1:5555"], 2, "write an IPv6 address as [ADDRESS]:PORT"),
         (["--unix", "/" + "x" * 120], 2, "is longer than the 107 bytes"),
         (["--unix", "/nonexistent/s"], 1, "cannot be listened on: No such file or directory"),
+        (["--gdb", "tcp:0.0.0.0:0"], 2, "reach it from elsewhere with `ssh -L PORT:127.0.0.1:PORT HOST`"),
+        (["--gdb", "7000"], 2, "'7000' is no address for gdb: write unix:PATH, tcp:HOST:PORT or default."),
+        (["--gdb", "unix:/nonexistent/g"], 1, "/nonexistent/g cannot be listened on"),
+        (["--gdb-arch", "mips"], 2, "'mips' is not one of 'auto', 'x86-64', 'aarch64', 'arm'"),
+        (["--gdb-irq-name", "33"], 2, "'33' is not INTID=NAME with an INTID from 0 to 1019."),
         (["--vcpus", "9"], 2, "domain.vcpus is 1 to 8, not 9"),
         (["--vcpus", "many"], 2, "'many' is not a whole number"),
         (["--spis", "0x400"], 2, "domain.spis is 0 to 960, not 1024"),
@@ -240,6 +245,18 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     with daemon(*arguments) as process:
         ready = log_line(process, "serve.ready")
         assert (ready["vcpus"], ready["lrs"], ready["addresses"]) == (2, 8, [f"unix:{path}"])
+
+
+def test_the_flag_for_gdb_may_stand_alone(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    arguments = ("--gdb", "--gdb-irq-name", "33=uart0", "--gdb", "tcp:127.0.0.1:0", "--gdb-arch", "arm")
+    with daemon("--unix", str(path), *arguments) as process:
+        beside, port = log_line(process, "serve.ready")["gdb"]
+        assert beside == f"unix:{tmp_path}/web.gdb"
+        assert port.startswith("tcp:127.0.0.1:")
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert not (tmp_path / "web.gdb").exists()
 
 
 def test_a_configuration_that_may_be_absent(tmp_path: Path) -> None:

@@ -78,6 +78,21 @@ def test_the_command_line_overrides_the_file_key_by_key(tmp_path: Path) -> None:
         ({"name": "a/b"}, "the name 'a/b' is not 1 to 63 letters"),
         ({"name": ""}, "the name '' is not"),
         ({"tls": {"key": "k"}}, "[tls] needs certificate, key and client_ca together"),
+        ({"gdb": {"arch": "mips"}}, "gdb.arch is one of auto, x86-64, aarch64, arm, not 'mips'"),
+        ({"gdb": {"freeze": "on"}}, "gdb.freeze is one of auto, off, not 'on'"),
+        ({"gdb": {"watchdog_seconds": 0}}, "gdb.watchdog_seconds is 0.1 to 3600, not 0.0"),
+        ({"gdb": {"freeze_seconds": -1}}, "gdb.freeze_seconds is 0.0 to 86400, not -1.0"),
+        ({"gdb": {"irq_names": ["uart0"]}}, "gdb.irq_names: 'uart0' is not INTID=NAME with an INTID from 0 to 1019."),
+        ({"gdb": {"irq_names": ["0x21=uart0"]}}, "'0x21=uart0' is not INTID=NAME"),
+        ({"gdb": {"irq_names": ["1020=x"]}}, "'1020=x' is not INTID=NAME"),
+        ({"gdb": {"irq_names": ["33=uart-0"]}}, "'uart-0' cannot be part of a symbol: use letters, digits"),
+        ({"gdb": {"irq_names": ["33="]}}, "'' cannot be part of a symbol"),
+        ({"gdb": {"irq_names": ["33=eoi"]}}, "'eoi' is an edge of every interrupt's life: choose another name."),
+        ({"gdb": {"irq_names": ["33=a", "33=b"]}}, "gdb.irq_names gives an INTID two names: leave one of them out."),
+        (
+            {"gdb": {"irq_names": ["96=a"]}, "domain": {"spis": 33}},
+            "gdb.irq_names: there is no INTID 96, this domain has 0 to 95.",
+        ),
     ],
 )
 def test_a_refusal_names_the_key_and_what_would_be_right(document: dict[str, object], words: str) -> None:
@@ -93,3 +108,9 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=words) as caught:
             config.load(file)
         assert str(file) in str(caught.value)
+
+
+def test_names_of_interrupts_may_be_given() -> None:
+    names = ("33=uart0", "27=my_timer", "95=last")
+    chosen = config.parse({"gdb": {"irq_names": list(names)}, "domain": {"spis": 33}}, "here")
+    assert chosen.gdb.irq_names == names
