@@ -197,41 +197,74 @@ class Unit:
 
 
 _DEF_CFA: Final = 0x0C
+_SAME_VALUE: Final = 0x08
+_UNDEFINED: Final = 0x07
+_ADVANCE: Final = 0x40
+_ADVANCE_1: Final = 0x02
+_ADVANCE_4: Final = 0x04
 _OFFSET: Final = 0x80
+_RESTORE: Final = 0xC0
 _NOP: Final = b"\0"
 _CIE: Final = 0xFFFFFFFF
 
 
-def frame_rules(
-    address_size: int, slot: int, stack_column: int, return_column: int, ranges: Sequence[tuple[int, int]]
-) -> bytes:
+class Code(NamedTuple):
+    """`size` bytes at `address`, where frames have a caller; none in the `outermost` parts, (first, end), ascending."""
+
+    address: int
+    size: int
+    outermost: Sequence[tuple[int, int]] = ()
+
+
+class FrameRules(NamedTuple):
     """.debug_frame for code that never runs: a frame is one slot on the stack, whose last word is the return address.
 
-    CFA = sp + `slot`, return address at CFA - `address_size`, in each of `ranges` (address, bytes). Columns are DWARF's
-    register numbers (6.4).
+    CFA = sp + `slot`, return address at CFA - `address_size`, other registers as they are.  Columns are DWARF's numbers
+    of registers (6.4); all below the two are described.
     """
-    augmentation = b"\0"
-    common = (
-        _CIE.to_bytes(4, "little")
-        + bytes((_VERSION,))
-        + augmentation
-        + bytes((address_size, 0))
-        + uleb(1)
-        + _sleb(-address_size)
-        + uleb(return_column)
-        + bytes((_DEF_CFA,))
-        + uleb(stack_column)
-        + uleb(slot)
-        + bytes((_OFFSET | return_column,))
-        + uleb(1)
-    )
-    out = _record(common, address_size)
-    for address, size in ranges:
-        place = address.to_bytes(address_size, "little") + size.to_bytes(address_size, "little")
-        out += _record(bytes(4) + place, address_size)  # of the only CIE, at 0
-    return out
+
+    address_size: int
+    slot: int
+    stack_column: int
+    return_column: int
+
+    def section(self, codes: Sequence[Code]) -> bytes:
+        """The section's bytes, with rules for `codes`."""
+        out = self._record(_CIE.to_bytes(4, "little") + self._common())
+        for code in codes:
+            out += self._record(bytes(4) + self._description(code))  # of the only CIE, at 0
+        return out
+
+    def _common(self) -> bytes:
+        """What the CIE says: version, no augmentation, alignment factors, and the rules at the start of every code."""
+        out = bytearray((_VERSION, 0, self.address_size, 0))
+        out += uleb(1) + _sleb(-self.address_size) + uleb(self.return_column)
+        out += bytes((_DEF_CFA,)) + uleb(self.stack_column) + uleb(self.slot)
+        out += bytes((_OFFSET | self.return_column,)) + uleb(1)
+        for column in range(max(self.stack_column, self.return_column)):
+            if column not in (self.stack_column, self.return_column):
+                out += bytes((_SAME_VALUE,)) + uleb(column)
+        return bytes(out)
+
+    def _description(self, code: Code) -> bytes:
+        out = bytearray()
+        for bound in code.address, code.size:
+            out += bound.to_bytes(self.address_size, "little")
+        at = code.address
+        for first, end in code.outermost:
+            out += _advance(first - at) + bytes((_UNDEFINED,)) + uleb(self.return_column)
+            out += _advance(end - first) + bytes((_RESTORE | self.return_column,))
+            at = end
+        return bytes(out)
+
+    def _record(self, body: bytes) -> bytes:
+        body += _NOP * (-(len(body) + 4) % self.address_size)
+        return len(body).to_bytes(4, "little") + body
 
 
-def _record(body: bytes, alignment: int) -> bytes:
-    body += _NOP * (-(len(body) + 4) % alignment)
-    return len(body).to_bytes(4, "little") + body
+def _advance(distance: int) -> bytes:
+    if distance < _ADVANCE:
+        return bytes((_ADVANCE | distance,))
+    if distance < 0x100:
+        return bytes((_ADVANCE_1, distance))
+    return bytes((_ADVANCE_4,)) + distance.to_bytes(4, "little")

@@ -8,17 +8,18 @@ from the register rows:
   low bits (GICC_PMR) is that number;
 - registers indexed by INTID are arrays: of words for one or two bits per interrupt, of bytes for eight, so that
   gicd.IPRIORITYR[42] is interrupt 42;
-- a list register has the fields of HW=1; `{struct gich_lr_software} &gich.LR[0]` shows those of HW=0.
+- a list register has the fields of HW=1; gich_lr_software[0] is LR0 with those of HW=0, and for another vCPU's it is
+  `{struct gich_lr_software} &gich2.LR[0]`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vgicd import __version__
 from vgicd.domain.address_map import PAGE
-from vgicd.export.dwarf import Encoding, Member, Unit, abbreviations, frame_rules
+from vgicd.export.dwarf import Code, Encoding, FrameRules, Member, Unit, abbreviations
 from vgicd.export.elf import ALLOC, EXECUTE, WRITE, Kind, Section, Symbol, write
 from vgicd.export.places import (
     FRAMES,
@@ -32,17 +33,32 @@ from vgicd.export.places import (
 )
 from vgicd.gdbstub.arch import Arch
 from vgicd.gdbstub.layout import AddressSpace
+from vgicd.gdbstub.lifecycle import SLOT, SPLIT, STEP
+from vgicd.hw.gich import GICH
 from vgicd.hw.list_register import HARDWARE, SOFTWARE
 from vgicd.registers import Field, Frame, Layout, Register
 
+SOFTWARE_LRS: Final = "gich_lr_software"
+"""Both the structure of a list register with HW=0, and the variable that shows all of them so."""
 _ARM_FLAGS: Final = {40: 0x05000000}  # EF_ARM_EABI_VER5: without it gdb takes the procedure calls of before 2005
 
 
 def symbol_file(arch: Arch, layout: AddressSpace, lrs: int, names: Mapping[int, str]) -> bytes:
     """An ELF file with DWARF for `layout` with `lrs` list registers; `names` gives INTIDs an alias, irqN_NAME."""
     unit = Unit("vgicd", f"vgicd {__version__}", arch.word)
+    sections = [
+        *_registers(unit, layout, lrs),
+        *_code(layout, names),
+        Section(".debug_info", content=unit.finish()),
+        Section(".debug_abbrev", content=abbreviations()),
+        Section(".debug_frame", content=_frames(layout)),
+    ]
+    return write(arch.elf_machine, arch.elf_class, sections, flags=_ARM_FLAGS.get(arch.elf_machine, 0))
+
+
+def _registers(unit: Unit, layout: AddressSpace, lrs: int) -> Iterator[Section]:
+    """A section for each window; what is in them is declared to `unit`, which then is complete."""
     types = _Types(unit, layout.nr_irqs, lrs)
-    sections = []
     own = dict(own_windows(layout))
     for window in layout.windows:
         if window.space not in FRAMES:
@@ -56,24 +72,33 @@ def symbol_file(arch: Arch, layout: AddressSpace, lrs: int, names: Mapping[int, 
             ]
             for symbol in symbols:
                 unit.variable(symbol.name, types.word, symbol.address)
+            if frame is GICH:
+                unit.variable(SOFTWARE_LRS, types.software_lrs(), window.base + GICH["GICH_LR"].offset)
         else:
             symbols = [Symbol(window.name, window.base, window.size, Kind.OBJECT)]
-        sections.append(Section(f".{window.name}", window.base, window.size, ALLOC | WRITE, symbols=symbols))
-    text, text_size = layout.code
+        yield Section(f".{window.name}", window.base, window.size, ALLOC | WRITE, symbols=symbols)
+
+
+def _code(layout: AddressSpace, names: Mapping[int, str]) -> Iterator[Section]:
+    """`idle`, and the edges of interrupts' lives."""
     functions = [Symbol(*found, Kind.FUNCTION) for found in layout.symbols(names)]
-    code = ((".text", text, text_size), (".irq", layout.irq_base, layout.irq_size))
-    for name, base, size in code:
+    for name, base, size in ((".text", *layout.code), (".irq", layout.irq_base, layout.irq_size)):
         inside = [symbol for symbol in functions if base <= symbol.address < base + size]
-        sections.append(Section(name, base, size, ALLOC | EXECUTE, symbols=inside))
-    frames = frame_rules(
-        arch.word, arch.slot, arch.stack_column, arch.return_column, [(base, size) for _, base, size in code]
+        yield Section(name, base, size, ALLOC | EXECUTE, symbols=inside)
+
+
+def _frames(layout: AddressSpace) -> bytes:
+    """.debug_frame: the outermost active interrupt has no caller, nor has `idle` where it is one."""
+    arch = layout.arch
+    text, size = layout.code
+    slots = range(layout.irq_base, layout.irq_base + layout.irq_size, SLOT)
+    rules = FrameRules(arch.word, arch.slot, arch.stack_column, arch.return_column)
+    return rules.section(
+        (
+            Code(text, size, [(layout.idle, layout.idle + SPLIT)]),
+            Code(layout.irq_base, layout.irq_size, [(slot + SPLIT, slot + STEP) for slot in slots]),
+        )
     )
-    sections += (
-        Section(".debug_info", content=unit.finish()),
-        Section(".debug_abbrev", content=abbreviations()),
-        Section(".debug_frame", content=frames),
-    )
-    return write(arch.elf_machine, arch.elf_class, sections, flags=_ARM_FLAGS.get(arch.elf_machine, 0))
 
 
 class _Types:
@@ -101,12 +126,15 @@ class _Types:
             self._frames[key] = self._unit.structure(frame.name.lower(), size, members)
         return self._frames[key]
 
+    def software_lrs(self) -> int:
+        """All list registers, with the fields of HW=0."""
+        return self._unit.array(self._layout(SOFTWARE, SOFTWARE_LRS), self._lrs, self.word)
+
     def _register(self, row: Register) -> int:
         size = existing(row, self._nr_irqs, self._lrs)
         if row.bits == 8:
             return self._unit.array(self._byte, size, self.word)
         if is_list_register(row):
-            self._layout(SOFTWARE, "gich_lr_software")
             element = self._layout(HARDWARE, "gich_lr")
         else:
             element = self._word_of(row.fields)

@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgicd.export.dwarf import Encoding, Member, Unit, abbreviations, frame_rules, uleb
+from vgicd.export.dwarf import Code, Encoding, FrameRules, Member, Unit, abbreviations, uleb
 from vgicd.export.elf import Section, write
 from vgicd.gdbstub.arch import ARCHES, Arch
 
@@ -68,14 +68,33 @@ def test_types_and_variables_come_back_as_they_were_declared(word: int) -> None:
     assert [(name(v), v.attributes["DW_AT_const_value"].value) for v in values] == [("INVALID", 0), ("OTHER", 200)]
 
 
+def rules_of(arch: Arch, codes: list[Code]) -> list[FDE]:
+    rules = FrameRules(arch.word, arch.slot, arch.stack_column, arch.return_column)
+    found = read(frames=rules.section(codes), bits=arch.elf_class).CFI_entries()
+    return [entry for entry in found if isinstance(entry, FDE)]
+
+
 @pytest.mark.parametrize("arch", ARCHES.values(), ids=lambda arch: arch.name)
 def test_a_frame_is_a_slot_with_the_return_address_in_its_last_word(arch: Arch) -> None:
     ranges = [(0x10_0000, 0x1000), (0x11_0000, 0x3100)]
-    frames = frame_rules(arch.word, arch.slot, arch.stack_column, arch.return_column, ranges)
-    rules = [entry for entry in read(frames=frames, bits=arch.elf_class).CFI_entries() if isinstance(entry, FDE)]
+    rules = rules_of(arch, [Code(address, size) for address, size in ranges])
     assert [(rule["initial_location"], rule["address_range"]) for rule in rules] == ranges
     for rule in rules:
+        assert rule.cie["return_address_register"] == arch.return_column
         (line,) = rule.get_decoded().table
         assert (line["cfa"].reg, line["cfa"].offset) == (arch.stack_column, arch.slot)
         assert (line[arch.return_column].type, line[arch.return_column].arg) == ("OFFSET", -arch.word)
-        assert rule.cie["return_address_register"] == arch.return_column
+        kept = {column for column, rule in line.items() if getattr(rule, "type", "") == "SAME_VALUE"}
+        assert kept == set(range(max(arch.stack_column, arch.return_column))) - {arch.stack_column, arch.return_column}
+
+
+@pytest.mark.parametrize("arch", ARCHES.values(), ids=lambda arch: arch.name)
+def test_an_outermost_frame_has_no_return_address(arch: Arch) -> None:
+    """However far apart the parts are: the three forms of advancing are all here."""
+    parts = [(0x1000, 0x1010), (0x1090, 0x1100), (0x9000, 0x9001)]
+    (rule,) = rules_of(arch, [Code(0x1000, 0x10000, parts)])
+    found = [(line["pc"], line[arch.return_column].type) for line in rule.get_decoded().table]
+    bounds = [bound for part in parts for bound in part]
+    kinds = ["UNDEFINED", "OFFSET"] * 3
+    assert found[-6:] == list(zip(bounds, kinds, strict=True))
+    assert {line["cfa"].offset for line in rule.get_decoded().table} == {arch.slot}

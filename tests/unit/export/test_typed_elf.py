@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
+from elftools.dwarf.callframe import FDE
 from elftools.dwarf.die import DIE
 from elftools.elf.elffile import ELFFile
 from hypothesis import given
@@ -16,10 +17,10 @@ from hypothesis import strategies as st
 from tests.unit.export.domains import SHAPES, Shown, shown
 from vgicd.domain.operations import Plane, Read, Space
 from vgicd.export.places import FRAMES, enumerator
-from vgicd.export.typed_elf import symbol_file
+from vgicd.export.typed_elf import SOFTWARE_LRS, symbol_file
 from vgicd.gdbstub.arch import ARCHES
 from vgicd.gdbstub.layout import Window
-from vgicd.gdbstub.lifecycle import EDGES
+from vgicd.gdbstub.lifecycle import EDGES, INTO_FRAME, OTHER_END, STEP
 from vgicd.hw.list_register import HARDWARE, SOFTWARE
 from vgicd.registers import Layout
 
@@ -105,7 +106,7 @@ def words_by_gate(it: Shown) -> dict[str, int]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_register_word_is_a_variable_where_the_domain_has_it(shape: str, arch: str) -> None:
     it, file = made(shape, arch)
-    blocks = {window.name for window in it.layout.windows}
+    blocks = {window.name for window in it.layout.windows} | {SOFTWARE_LRS}
     variables = {name: at for name, (at, kind) in file.variables.items() if name not in blocks}
     assert variables == words_by_gate(it)
     symbols = {name: (at, size) for name, at, size, kind, section in file.symbols() if name in variables}
@@ -244,11 +245,37 @@ def test_the_entry_point_is_no_function(arch: str) -> None:
 
 
 @pytest.mark.parametrize("arch", ARCHES)
-def test_frame_rules_cover_all_fake_code(arch: str) -> None:
-    it, file = made("most", arch)
-    rules = [rule for rule in file.elf.get_dwarf_info().CFI_entries() if "initial_location" in rule.header]
+@pytest.mark.parametrize("shape", SHAPES)
+def test_where_a_return_address_points_says_whether_there_is_a_caller(shape: str, arch: str) -> None:
+    """An unwinder looks up a frame by its return address less one, the innermost by its very pc."""
+    it, file = made(shape, arch)
+    column = ARCHES[arch].return_column
+    rules = [rule for rule in file.elf.get_dwarf_info().CFI_entries() if isinstance(rule, FDE)]
     covered = [(rule["initial_location"], rule["address_range"]) for rule in rules]
     assert covered == [it.layout.code, (it.layout.irq_base, it.layout.irq_size)]
+    lines = sorted((line["pc"], line[column].type) for rule in rules for line in rule.get_decoded().table)
+
+    def has_caller(at: int) -> bool:
+        return [kind for start, kind in lines if start <= at][-1] == "OFFSET"
+
+    for intid in (0, 27, it.layout.nr_irqs - 1):
+        slot = it.layout.slot(intid)
+        assert all(has_caller(slot + edge * STEP) for edge in range(len(EDGES)))
+        assert has_caller(slot + INTO_FRAME - 1)
+        assert not has_caller(slot + OTHER_END - 1)
+    assert not has_caller(it.layout.idle)
+    assert not has_caller(it.layout.idle + INTO_FRAME - 1)
+    assert has_caller(it.layout.idle + OTHER_END)
+
+
+def test_list_registers_can_be_seen_with_the_fields_of_software() -> None:
+    it, file = made("most")
+    at, array = file.variables[SOFTWARE_LRS]
+    (subrange,) = array.iter_children()
+    element = array.get_DIE_from_attribute("DW_AT_type")
+    assert (at, number(subrange, "count"), name(element)) == (
+        file.variables["GICH_LR0"].address, it.lrs, "gich_lr_software",
+    )  # fmt: skip
 
 
 def test_equal_domains_have_equal_files() -> None:
