@@ -123,11 +123,28 @@ def test_what_why_says_to_type_ends_what_is_in_the_way(sessions: Sessions, board
     board.gic.pulse(LOST)
     session = sessions()
     said = session.run(f"monitor why {LOST}")
-    assert "irq3 at 0x40, irq27 at 0x80" in " ".join(said.split())
+    assert "irq3 at 0x40, irq27_vtimer at 0x80" in " ".join(said.split())
     assert [c for c in advised(said) if "EOIR" in c] == ["set var GICC_EOIR = 0x803", "set var GICC_EOIR = 0x1b"]
     session.run(f"monitor irq {scenes.TIMER} down {HOME}")
     for command in advised(said):
         session.run(command)
+    assert session.run(f"monitor why {LOST}").startswith(f"irq{LOST} is signalled to vCPU {HOME}")
+
+
+def test_what_why_says_to_type_switches_on_what_is_off(sessions: Sessions, board: Board) -> None:
+    """A vCPU without power, and a virtual interface that somebody switched off."""
+    scenes.driver(board.gic)
+    scenes.enable(board.gic, LOST, HOME, edge=True)
+    board.gic.vcpu_power(HOME, False)
+    board.gic.pulse(LOST)
+    session = sessions()
+    assert advised(session.run(f"monitor why {LOST}")) == [f"monitor power {HOME} on"]
+    session.run(f"monitor power {HOME} on")
+    session.runs("monitor mode explicit", f"monitor enter {HOME}", f"set var *(unsigned int *)&gich{HOME}.HCR = 0")
+    said = session.run(f"monitor why {LOST}")
+    assert "GICH_HCR.En is 0" in said
+    for command in advised(said):
+        assert session.run(command) == ""
     assert session.run(f"monitor why {LOST}").startswith(f"irq{LOST} is signalled to vCPU {HOME}")
 
 
@@ -165,7 +182,10 @@ def test_commands_are_answered_while_the_guest_runs_in_non_stop(sessions: Sessio
     session = sessions("set non-stop on")
     assert "vcpu0 irq" in session.run("monitor irq 27 up 0")
     assert board.gic.read(0, Space.GICC, 0x00C) == 27
-    assert session.run("monitor why").splitlines()[1].startswith("The guest runs (non-stop: ")
+    assert session.run("monitor why").splitlines()[1:] == [
+        "The guest runs.",
+        "Here: non-stop: vcpu0 runs, vcpu1 runs, vcpu2 runs, vcpu3 runs.",
+    ]
 
 
 def test_a_race_is_set_up_by_hand(sessions: Sessions, board: Board) -> None:

@@ -35,6 +35,17 @@ def bits(mask: int) -> str:
     return " ".join(str(bit) for bit in range(mask.bit_length()) if mask >> bit & 1) or "-"
 
 
+def ranges(numbers: Iterable[int]) -> str:
+    """Ascending numbers, neighbours together: `16-31 42`, or `-`."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][-1] == number - 1:
+            found[-1][1:] = [number]
+        else:
+            found.append([number])
+    return " ".join("-".join(map(str, part)) for part in found) or "-"
+
+
 def vcpus(mask: int) -> str:
     """The vCPUs whose bit is set: `vCPU 0`, `vCPUs 0 2`, or `no vCPU`."""
     if not mask:

@@ -363,7 +363,7 @@ CAUSES: dict[str, Cause] = {
     "two running": Cause(("running",), _two_nested_below, "set var GICC_EOIR = 0x22\n> set var GICC_EOIR = 0x23"),
     "binary point": Cause(("running",), _same_group_priority, "GICC_BPR is 6"),
     "not dropped": Cause(("running",), _priority_never_dropped, "none was ended with GICC_EOIR"),
-    "rank, edge": Cause(("rank",), _behind_an_edge, "irq34 (0x40) is signalled before it"),
+    "rank, edge": Cause(("rank",), _behind_an_edge, "signalled before it: irq34 (0x40)"),
     "rank, level": Cause(("rank",), _behind_a_level, "monitor irq 27 down 0"),
     "xen, late target": Cause(("target",), _no_target, "goes to no vCPU", config={"variant": "xen"}),
 }
@@ -415,9 +415,17 @@ def test_what_is_signalled_is_said_to_be_the_guests_affair() -> None:
     board = Board()
     board.pulse(SPI)
     assert explain(board.domain, SPI, names={SPI: "uart0"}) == [
-        "irq33_uart0 is signalled to vCPU 0: vIRQ of vCPU 0 is high, and GICC_IAR answers irq33.",
+        "irq33_uart0 is signalled to vCPU 0: vIRQ of vCPU 0 is high, and GICC_IAR answers irq33_uart0.",
         "What is left is the guest's: PSTATE.I or PSTATE.F masks it, or the guest does not run.",
     ]
+
+
+def test_interrupts_in_the_way_are_called_by_their_names_too() -> None:
+    board = Board()
+    _behind_a_level(board)
+    said = "\n".join(explain(board.domain, SPI, names={PPI: "vtimer"}))
+    assert "signalled before it: irq27_vtimer (0x40)" in said
+    assert "> monitor irq 27 down 0" in said
 
 
 def test_fiq_is_told_from_irq() -> None:

@@ -242,10 +242,20 @@ def test_an_sgi_has_no_line_and_what_it_says_to_write_sends_it() -> None:
     assert desk.domain.apply(op.Read(1, GICC, 0xC, 4)).value == 3
 
 
-def test_interrupts_that_are_not_at_rest_are_listed() -> None:
+def test_interrupts_in_which_something_goes_on_are_listed_and_quiet_ones_counted() -> None:
     said = busy().run("irq").splitlines()
     assert tuple(said[0].split()) == COLUMNS
-    assert any(line.split()[:4] == ["42", "yes", "edge", "low"] for line in said)
+    listed = [line.split()[0] for line in said[1 : said.index("")]]
+    assert listed == ["3", "27", "3", *map(str, range(33, 41)), "42"]
+    assert said[said.index("") + 1 :] == [
+        "Enabled and quiet:",
+        "  of vCPU 0  0-2 4-26 28-31",
+        "  of vCPU 1  0-2 4-31",
+        "  SPIs       32 41 43-95",
+    ]
+    assert (
+        Desk(ready=False).run("irq").startswith("No interrupt is pending, active, listed, tied or has its line high.")
+    )
 
 
 def test_list_registers_are_shown_in_fields() -> None:
@@ -368,12 +378,12 @@ def test_freeze_says_what_it_means_and_is_changed() -> None:
 
 def test_why_tells_the_last_refusal_and_who_holds_the_guest() -> None:
     desk = Desk()
-    assert desk.run("why") == "Nothing was refused.\nThe guest runs (all-stop: vcpu0 stopped, vcpu1 stopped)."
+    assert desk.run("why") == ("Nothing was refused.\nThe guest runs.\nHere: all-stop: vcpu0 stopped, vcpu1 stopped.")
     desk.refusal = "That was too much."
     desk.holder = "gdb#1"
     said = desk.run("why").splitlines()
     assert said[0] == "Last refusal: That was too much."
-    assert said[1].startswith("The guest does not run: gdb#1 holds it")
+    assert said[1] == "The guest does not run: gdb#1 holds it."
     assert said[2] == "`continue` lets it go on, and so does `detach`."
     desk.mode = "on"
     assert "`continue` or `monitor freeze auto`" in desk.run("why")

@@ -8,6 +8,7 @@ operations.  Beyond the vIRQ line it knows nothing: the guest's PSTATE and its e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from textwrap import wrap
@@ -42,6 +43,7 @@ _STEPS: Final = (
     delivery.acknowledge,
 )
 _MARGIN: Final = 20
+_IRQ: Final = re.compile(r"\birq(\d+)\b")
 
 
 class Unknown(ValueError):
@@ -126,7 +128,7 @@ def explain(
     found = diagnose(domain, intid, vcpu)
     name = text.irq_name(intid, names or {})
     if found.delivered:
-        return _delivered(name, found)
+        return _delivered(name, _named(found.findings[0], names or {}), found.vcpu)
     causes = len(found.causes)
     if causes:
         things = "one thing holds" if causes == 1 else f"{causes} things hold"
@@ -136,16 +138,25 @@ def explain(
     lines = [head]
     current = found.vcpu if selected is None else selected
     for finding in found.findings:
-        lines += _lines(domain, finding, current)
+        lines += _lines(domain, _named(finding, names or {}), current)
         current = selected_after(domain, finding.mend, current)
     return lines
 
 
-def _delivered(name: str, found: Diagnosis) -> list[str]:
+def _delivered(name: str, finding: Finding, vcpu: int) -> list[str]:
     return [
-        f"{name} is signalled to vCPU {found.vcpu}: {found.findings[0].text}.",
+        f"{name} is signalled to vCPU {vcpu}: {finding.text}.",
         "What is left is the guest's: PSTATE.I or PSTATE.F masks it, or the guest does not run.",
     ]
+
+
+def _named(finding: Finding, names: Mapping[int, str]) -> Finding:
+    """`finding` with the aliases of the interrupts that it mentions."""
+
+    def alias(match: re.Match[str]) -> str:
+        return text.irq_name(int(match[1]), names)
+
+    return finding._replace(text=_IRQ.sub(alias, finding.text), hint=_IRQ.sub(alias, finding.hint))
 
 
 def _lines(domain: Domain, finding: Finding, selected: int) -> Iterator[str]:

@@ -47,6 +47,8 @@ def active(case: Case) -> Finding | None:
     mend = () if holder.powered else case.power_on(holder)
     for other in inner:
         mend += case.end(other, holder)
+    if own.lr < 0:
+        hint += " It is in no list register: the guest's EOI is counted in GICH_HCR.EOICount, and done at its exit."
     if own.lr < 0 and not holder.gich.ctlr & EOI_MODE:
         mend += _deactivate_outside(case, holder, own)
     else:
@@ -297,7 +299,7 @@ def ahead(case: Case) -> Finding | None:
     mend: tuple[Any, ...] = ()
     for _, _, word in before:
         mend += _serve(case, word)
-    return Finding("rank", False, f"{names} is signalled before it", mend, "The guest takes the highest first.")
+    return Finding("rank", False, f"signalled before it: {names}", mend, "The guest takes the highest first.")
 
 
 def acknowledge(case: Case) -> Finding | None:

@@ -76,7 +76,7 @@ def queue(case: Case) -> Finding | None:
     mend = case.gicd("GICD_ICENABLER", 1) + case.gicd("GICD_ISENABLER", 1)
     return Finding(
         "queue", False, "on no ap_list: it became deliverable by a write that queued nothing (variant xen)", mend,
-        "Defects D9 and D10 of Xen's, and F-rules without a number; variant correct queues it.",
+        "Defect D9 (a late target), D10 (a late GICD_CTLR) or a write to GICD_ICFGR; variant correct queues it.",
     )  # fmt: skip
 
 

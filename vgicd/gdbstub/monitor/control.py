@@ -114,7 +114,8 @@ COMMANDS: Final = (
         "who switches worlds",
         _mode,
         "automatic: every vCPU is inside between operations, and leaves for every access that traps.\n"
-        "explicit: by `monitor enter` and `monitor exit` only, to set up races by hand; list registers can be written.",
+        "explicit: by `monitor enter` and `monitor exit` only, to set up races by hand; list registers can be written "
+        "while their vCPU is inside.",
     ),
     Command("power", "VCPU on|off", "power a vCPU on or off, as PSCI would", _power),
     Command(

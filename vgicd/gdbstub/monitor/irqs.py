@@ -34,10 +34,19 @@ def _irq(debugger: Debugger, words: list[str]) -> list[str]:
 
 
 def _all(target: Target) -> list[str]:
-    rows = [row(state) for state in states(target) if not at_rest(state)]
-    if not rows:
-        return ["All interrupts are at rest: disabled, low, neither pending nor active."]
-    return [*text.table(COLUMNS, rows), "", "`monitor irq N` shows one of them; those not listed are at rest."]
+    found = list(states(target))
+    rows = [row(state) for state in found if busy(state)]
+    lines = (
+        text.table(COLUMNS, rows) if rows else ["No interrupt is pending, active, listed, tied or has its line high."]
+    )
+    quiet: dict[int, list[int]] = {}
+    for state in found:
+        if state.enabled and not busy(state):
+            quiet.setdefault(state.vcpu, []).append(state.intid)
+    owned = (
+        (f"of vCPU {owner}" if owner != op.NO_VCPU else "SPIs", text.ranges(all_)) for owner, all_ in quiet.items()
+    )
+    return [*lines, "", "Enabled and quiet:", *text.pairs(owned)] if quiet else lines
 
 
 def _drive(debugger: Debugger, number: int, action: str, words: list[str]) -> list[str]:
@@ -111,10 +120,9 @@ def states(target: Target) -> Iterator[op.IrqState]:
         yield target.ask(op.IrqInfo(number))
 
 
-def at_rest(state: op.IrqState) -> bool:
-    """Neither pending, active, listed, tied, with its line high, nor enabled; SGIs are always enabled after reset."""
-    busy = state.pending or state.active or state.line_level or state.listed >= 0 or state.hw
-    return not busy and (not state.enabled or state.intid < NR_SGIS)
+def busy(state: op.IrqState) -> bool:
+    """Pending, active, listed, tied, or with its line high."""
+    return state.pending or state.active or state.line_level or state.listed >= 0 or state.hw
 
 
 def row(state: op.IrqState) -> tuple[Any, ...]:
@@ -171,8 +179,8 @@ COMMANDS: Final = (
         "[N [up|down|pulse] [VCPU]]",
         "show an interrupt, or drive its input line",
         _irq,
-        "Without N: a table of all interrupts that are not at rest. N is an INTID or a name such as irq27_vtimer.\n"
-        "up and down set the level of its line, pulse raises and lowers it: one trigger of an edge interrupt.\n"
+        "Without N: a table of all in which something is going on. N is an INTID or a name such as irq27_vtimer.\n"
+        "up and down set the level of its line; pulse raises and lowers it, one trigger of an edge interrupt.\n"
         "A PPI is that of the selected vCPU unless VCPU says otherwise. SGIs have no line: write GICD_SGIR.",
     ),
     Command(
@@ -180,7 +188,7 @@ COMMANDS: Final = (
         "[VCPU|all]",
         "show list registers and GICH of a vCPU",
         _lrs,
-        "The selected vCPU's unless VCPU says otherwise. `set var gich.LR[0]...` changes them, in explicit mode\n"
+        "The selected vCPU's unless VCPU says otherwise. `set var gich.LR[0]...` changes them, in explicit mode "
         "while the vCPU is inside the guest.",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any, Final
 
 from vgicd.domain import operations as op
@@ -33,7 +34,7 @@ def _state(debugger: Debugger, words: list[str]) -> list[str]:
         f"order {domain.order}, virtual time {domain.now}{_seconds(domain.now, config.timer_hz)}",
         f"distributor {'on' if vgic.enabled else 'off: GICD_CTLR.Enable is 0'}; {target.vcpus} vCPUs, "
         f"{vgic.nr_spis} SPIs, {config.lrs} list registers each",
-        f"debugger {target.who}, role {target.role.name.lower()}; {debugger.run_state()}",
+        *wrap(f"debugger {target.who}, role {target.role.name.lower()}; {debugger.run_state()}", text.WIDTH),
         f"held by {held}" if held else "held by nobody",
         "",
         *text.table(VCPU_COLUMNS, [vcpu_row(target, number) for number in range(target.vcpus)]),
@@ -151,7 +152,7 @@ COMMANDS: Final = (
         "",
         "every interrupt, as KVM's debugfs prints them",
         _vgic_state,
-        "The layout of /sys/kernel/debug/kvm/*/vgic-state: P pending latch, L line, A active, E enabled, H hardware,\n"
+        "The layout of /sys/kernel/debug/kvm/*/vgic-state: P pending latch, L line, A active, E enabled, H hardware, "
         "C config (1 level), G group.",
     ),
     Command("xen-state", "", "queued interrupts, as Xen's debug key prints them", _xen_state),

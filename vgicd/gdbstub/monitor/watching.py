@@ -78,22 +78,23 @@ def _why(debugger: Debugger, words: list[str]) -> list[str]:
         lines = explain(target.domain, number, asked, names=target.names, selected=debugger.vcpu)
     except Unknown as unknown:
         raise Refused(str(unknown)) from None
-    return lines + _guest(debugger) if debugger.held() else lines
+    return [*lines, *_guest(debugger)] if debugger.held() else lines
 
 
 def _guest(debugger: Debugger) -> list[str]:
     """Why the guest does not run, if it does not."""
     held = debugger.held()
+    here = wrap(f"Here: {debugger.run_state()}.", text.WIDTH)
     who = debugger.target.who
     if not held:
-        return [f"The guest runs ({debugger.run_state()})."]
-    lines = [f"The guest does not run: {held} holds it ({debugger.run_state()})."]
+        return ["The guest runs.", *here]
+    lines = [f"The guest does not run: {held} holds it."]
     if who in held:
         more = " or `monitor freeze auto`" if debugger.freeze_mode == "on" else ""
         lines.append(f"`continue`{more} lets it go on, and so does `detach`.")
     else:
         lines.append("It goes on when that debugger continues, detaches or is gone; `info os clients` shows who it is.")
-    return lines
+    return [*lines, *here]
 
 
 COMMANDS: Final = (
@@ -116,8 +117,8 @@ COMMANDS: Final = (
         "[N [VCPU]]",
         "why was that refused, or why is interrupt N not delivered",
         _why,
-        "Without N: the last refusal, and why the guest does not run. With N: every step from the interrupt's source\n"
-        "to the guest's vIRQ, what holds it back, and what to type against it. An SPI is followed to the vCPU that it\n"
-        "goes to, or to VCPU.",
+        "Without N: the last refusal, and why the guest does not run.\n"
+        "With N: every step from the interrupt's source to the guest's vIRQ, what holds it back, and what to type "
+        "against it. An SPI is followed to the vCPU that it goes to, or to VCPU.",
     ),
 )
