@@ -24,6 +24,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
 import select
 import signal
 import socket
@@ -913,27 +914,37 @@ class Target:
         self._version = ""
 
     def version(self) -> str:
-        """The target's introduction, beginning "vgicd ", or "" if it is something else or cannot be asked now."""
+        """The target's introduction, "vgicd VERSION; domain NAME"; "" if it is no vgicd or cannot be asked now."""
         connection = self._connection()
         if connection is None:
             return ""
         if self._asked != connection.num:
             try:
-                answer = connection.send_packet("qvgic.version")
-            except (gdb.error, RuntimeError, ValueError):
+                text = self._ask(connection, "version")
+            except Trouble:
                 return ""  # it runs, or has just gone
-            text = (answer or b"").decode("ascii", "replace")
-            self._version = text if text.startswith("vgicd ") else ""
+            self._version = text.partition("\n")[0] if text.startswith("vgicd ") else ""
             self._asked = connection.num
         return self._version
 
+    def is_ours(self) -> bool:
+        """Whether the target is the daemon that we look at, as far as sockets and the names of domains tell."""
+        version = self.version()
+        if not version or daemon.link is None:
+            return bool(version)
+        address, beside = daemon.link.address, self.socket_beside()
+        if beside and address.text.startswith("unix:"):
+            return os.path.realpath(beside) == os.path.realpath(address.target)
+        return version.endswith(f"; domain {daemon.link.welcome.domain}")
+
+    def runs(self) -> bool:
+        """Whether it runs on: gdb then asks it nothing in all-stop mode, and holds nobody."""
+        thread = gdb.selected_thread()
+        return thread is not None and bool(thread.is_running()) and not gdb.parameter("non-stop")
+
     def monitor(self, line: str) -> str:
         """The output of `monitor LINE`. Raises Trouble while the target runs."""
-        try:
-            answer = self._connection().send_packet("qvgic." + line)
-        except (gdb.error, AttributeError, RuntimeError, ValueError) as error:
-            raise Trouble(f"the target cannot be asked for `monitor {line}`: {error}") from None
-        return (answer or b"").decode("utf-8", "replace")
+        return self._ask(self._connection(), line)
 
     def change(self, line: str) -> str:
         """`monitor LINE`, after which gdb asks anew for the registers that it knows. Raises Trouble."""
@@ -950,6 +961,16 @@ class Target:
         path = details[len("unix:") :] if details.startswith("unix:") else details
         beside = path[: -len(".gdb")] + ".sock"
         return beside if path.endswith(".gdb") and self.version() and os.path.exists(beside) else ""
+
+    def _ask(self, connection: Any, line: str) -> str:
+        try:
+            answer = connection.send_packet("qvgic." + line) or b""
+        except (gdb.error, AttributeError, RuntimeError, ValueError) as error:
+            raise Trouble(f"the target cannot be asked for `monitor {line}`: {error}") from None
+        # gdb hands packets over as they are: 0x7d escapes the character behind it
+        return re.sub(rb"\x7d(.)", lambda found: bytes([found[1][0] ^ 0x20]), answer, flags=re.S).decode(
+            "utf-8", "replace"
+        )
 
     def _connection(self) -> Any:
         """gdb's remote connection; None without one, and with a gdb before 12, which does not show it."""
@@ -1062,6 +1083,11 @@ def wanted_vcpu(parts: dict[str, str], vcpus: int) -> int:
     return check_vcpu(evaluated(parts["vcpu"]), vcpus)
 
 
+def for_monitor(parts: dict[str, str]) -> str:
+    """The clause "vcpu EXPRESSION" as the commands of `monitor` take it: behind the others, or not at all."""
+    return f" {evaluated(parts['vcpu'])}" if parts.get("vcpu") else ""
+
+
 class Command(gdb.Command):
     """A subcommand of `vgic`: `name`, a docstring for help, `run` and perhaps `candidates`."""
 
@@ -1102,7 +1128,7 @@ class Command(gdb.Command):
         try:
             return work()
         except Unreachable:
-            if not target.version():
+            if not target.is_ours():
                 raise
             return target.monitor(line)
 
@@ -1208,7 +1234,9 @@ class Status(Command):
             raise Trouble("usage: vgic status")
         daemon.list_registers(0)  # for fresh outputs and order
         version = target.version()
-        through = f"through the target, which is {version}" if version else "over this connection"
+        through = f"through the target, {version}" if target.is_ours() else "over this connection"
+        if version and not target.is_ours():
+            through += f" (the target is another one: {version})"
         lines = [
             introduction().rstrip(),
             f"outputs: {outputs_text(daemon.outputs, daemon.welcome.vcpus)}; operations: {daemon.order}",
@@ -1271,7 +1299,8 @@ class IrqCommand(Command):
     """Show an interrupt, or drive its line: vgic irq INTID [up|down|pulse] [vcpu N]
 
     INTID is an expression. An SGI or PPI is that of vCPU N, or of the selected thread's.
-    If the target is a vgicd, the line is driven through it, as gdb holds the guest; else over our own connection.
+    If the target is that vgicd and stopped, the line is driven through it, as gdb holds its guest; else over our own
+    connection.
     """
 
     name = "irq"
@@ -1285,13 +1314,10 @@ class IrqCommand(Command):
         intid = evaluated(parts[""])
         if not actions:
             return self.or_monitor(lambda: self._show(intid, parts), f"irq {intid}")
-        if target.version():
-            return target.change(f"irq {intid} {actions[0]}" + self._for_monitor(parts))
+        if target.is_ours() and not target.runs():
+            return target.change(f"irq {intid} {actions[0]}{for_monitor(parts)}")
         daemon.drive(intid, wanted_vcpu(parts, daemon.welcome.vcpus), actions[0])
         return f"operation {daemon.order}; outputs: {outputs_text(daemon.outputs)}"
-
-    def _for_monitor(self, parts: dict[str, str]) -> str:
-        return f" vcpu {check_vcpu(evaluated(parts['vcpu']), 8)}" if "vcpu" in parts else ""
 
     def _show(self, intid: int, parts: dict[str, str]) -> str:
         vcpu = wanted_vcpu(parts, daemon.welcome.vcpus)
@@ -1377,7 +1403,7 @@ class Irqs(Command):
     def run(self, text: str) -> str:
         if text not in ("", "all"):
             raise Trouble("usage: vgic irqs [all]")
-        return self.or_monitor(lambda: self._show(bool(text)), "irqs")
+        return self.or_monitor(lambda: self._show(bool(text)), "irq")
 
     def _show(self, everything: bool) -> str:
         rows = [self._row(irq) for irq in daemon.every_irq() if everything or not irq.rests()]
@@ -1422,12 +1448,12 @@ class Why(Command):
     def run(self, text: str) -> str:
         parts = clauses(text, "vcpu")
         if not text:
-            return target.monitor("why") if target.version() else daemon.refusal or "nothing was refused"
+            return target.monitor("why") if target.is_ours() else daemon.refusal or "nothing was refused"
         if not parts[""]:
             raise Trouble("usage: vgic why [INTID] [vcpu N]")
         intid = evaluated(parts[""])
-        if target.version() and "vcpu" not in parts:
-            return target.monitor(f"why {intid}")
+        if target.is_ours() and not target.runs():
+            return target.monitor(f"why {intid}{for_monitor(parts)}")
         return self.reason(daemon.irq(check_intid(intid), wanted_vcpu(parts, daemon.welcome.vcpus)))
 
     def reason(self, irq: Irq) -> str:

@@ -84,7 +84,7 @@ def options(where: Address, symbols: bool | None) -> list[str]:
     remote = f"{where.host}:{where.port}" if where.transport == "tcp" else where.path
     given = ["-iex", f"source {extension()}"]
     if symbols is False:
-        given += ["-iex", "set sysroot"]  # gdb asks the target for its program through the sysroot "target:"
+        given += ["-iex", "set remote pid-to-exec-file-packet off"]  # so gdb does not ask which program is debugged
     given += ["-ex", f"target remote {remote}"]
     if symbols:
         given += ["-ex", f"add-symbol-file {_SYMBOLS}"]
