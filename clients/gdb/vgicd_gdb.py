@@ -934,13 +934,13 @@ class Target:
             return bool(version)
         address, beside = daemon.link.address, self.socket_beside()
         if beside and address.text.startswith("unix:"):
-            return os.path.realpath(beside) == os.path.realpath(address.target)
+            return bool(os.path.realpath(beside) == os.path.realpath(address.target))
         return version.endswith(f"; domain {daemon.link.welcome.domain}")
 
     def runs(self) -> bool:
         """Whether it runs on: gdb then asks it nothing in all-stop mode, and holds nobody."""
         thread = gdb.selected_thread()
-        return thread is not None and bool(thread.is_running()) and not gdb.parameter("non-stop")
+        return bool(thread is not None and thread.is_running() and not gdb.parameter("non-stop"))
 
     def monitor(self, line: str) -> str:
         """The output of `monitor LINE`. Raises Trouble while the target runs."""
@@ -959,8 +959,12 @@ class Target:
         """The path of the daemon's own socket, if the target is a vgicd on a UNIX socket NAME.gdb."""
         details = getattr(self._connection(), "details", None) or ""
         path = details[len("unix:") :] if details.startswith("unix:") else details
-        beside = path[: -len(".gdb")] + ".sock"
-        return beside if path.endswith(".gdb") and self.version() and os.path.exists(beside) else ""
+        name, suffix = os.path.splitext(path)
+        if suffix == ".gdb" and self.version():
+            for beside in (name + ".sock", name):
+                if os.path.exists(beside):
+                    return beside
+        return ""
 
     def _ask(self, connection: Any, line: str) -> str:
         try:

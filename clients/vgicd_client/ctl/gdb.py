@@ -81,7 +81,7 @@ def beside(daemon: Address) -> Address:
 
 def options(where: Address, symbols: bool | None) -> list[str]:
     """gdb's arguments: load the extension, then connect; `symbols` None leaves it to gdb what symbols it loads."""
-    remote = f"{where.host}:{where.port}" if where.transport == "tcp" else where.path
+    remote = str(where).removeprefix("tcp:") if where.transport == "tcp" else where.path
     given = ["-iex", f"source {extension()}"]
     if symbols is False:
         given += ["-iex", "set remote pid-to-exec-file-packet off"]  # so gdb does not ask which program is debugged

@@ -1,0 +1,152 @@
+"""`vgicctl gdb`: one command to a gdb that is connected and has the extension."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gdb.extension import EXTENSION
+from tests.gdb.gdbs import Gdb
+from tests.tools import unavailable
+from vgicd_client import PrivateDaemon, private_daemon
+from vgicd_client.addresses import parse
+from vgicd_client.ctl.gdb import beside, extension, options
+from vgicd_client.errors import AddressError
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.gdbs("plain")
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[PrivateDaemon]:
+    """With gdb's socket where it is by default."""
+    with private_daemon("--gdb", "--gdb-arch", "x86-64", vcpus=2) as running:
+        yield running
+
+
+def vgicctl(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if key != "VGICD_ADDRESS"}
+    return subprocess.run(
+        [sys.executable, "-m", "vgicd_client.ctl.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=clean | (env or {}),
+    )
+
+
+BATCH = ("-nx", "-batch", "-ex", "info threads", "-ex", "vgic status", "-ex", "output gich.LR[3]")
+
+
+def test_gdb_is_connected_has_symbols_and_the_commands(daemon: PrivateDaemon, gdb: Gdb) -> None:
+    address = daemon.address
+    done = vgicctl("--address", address, "gdb", "--gdb", gdb.command[0], "--", *BATCH)
+    assert done.returncode == 0, done.stderr
+    assert 'Thread 1.2 "vcpu1"' in done.stdout
+    assert f"{address}: domain default" in done.stdout
+    assert "lines are driven through the target, vgicd " in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].startswith("<LR empty>")
+    again = vgicctl("gdb", "--gdb", gdb.command[0], "--", *BATCH, env={"VGICD_ADDRESS": address})
+    assert again.stdout == done.stdout
+
+
+def test_the_socket_can_be_named_and_the_extension_finds_the_daemon_beside_it(daemon: PrivateDaemon, gdb: Gdb) -> None:
+    done = vgicctl("gdb", "--rsp", f"{daemon.address}.gdb", "--gdb", gdb.command[0], "--", *BATCH)
+    assert f"{daemon.address}: domain default" in done.stdout
+
+
+def test_symbols_are_loaded_although_a_program_is_named_or_not_at_all(daemon: PrivateDaemon, gdb: Gdb) -> None:
+    rsp = ("gdb", "--rsp", f"{daemon.address}.gdb", "--gdb", gdb.command[0])
+    program = ("-nx", "-batch", "-ex", "output gich.LR[3]", sys.executable)
+    assert vgicctl(*rsp, "--symbols", "--", *program).stdout.rstrip().splitlines()[-1].startswith("<LR empty>")
+    assert "<LR" not in vgicctl(*rsp, "--", *program).stdout
+    bare = vgicctl(*rsp, "--no-symbols", "--", *BATCH)
+    assert "vcpu1" in bare.stdout
+    assert "Reading symbols" not in bare.stdout
+    assert "No symbol table is loaded" in bare.stderr
+
+
+def test_a_daemon_without_an_endpoint_is_told_how_to_have_one() -> None:
+    with private_daemon(vcpus=1) as silent:
+        done = vgicctl("--address", silent.address, "gdb")
+    assert done.returncode == 3
+    assert "nobody serves gdb at unix:" in done.stderr
+    assert "start the daemon with `vgicd serve --gdb`, or name its gdb socket with --rsp" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("gdb", "--gdb", "gdb-of-nobody"), 1, "gdb-of-nobody is not on PATH: name another with --gdb"),
+        (("-a", "tcp:127.0.0.1:9", "gdb"), 2, "has no gdb socket beside it: name one with --rsp"),
+        (("gdb", "--rsp", "seqpacket:/tmp/x"), 2, "gdb speaks over unix:PATH or tcp:HOST:PORT"),
+        (("gdb", "--rsp", "nowhere"), 2, "'nowhere' is not an address"),
+        (("gdb", "--rsp", "tcp:127.0.0.1:1"), 3, "nobody serves gdb at tcp:127.0.0.1:1 (Connection refused)"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    done = vgicctl(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_gdb_is_a_package_to_install() -> None:
+    done = vgicctl("gdb", "--gdb", "gdb-multiarch", env={"PATH": "/nowhere"})
+    assert done.returncode == 1
+    assert "gdb-multiarch is not on PATH: install Debian's package gdb-multiarch" in done.stderr
+
+
+def test_print_init_is_what_a_gdbinit_takes(gdb: Gdb, tmp_path: Path) -> None:
+    init = tmp_path / "init"
+    init.write_text(vgicctl("gdb", "--print-init").stdout, encoding="utf-8")
+    done = subprocess.run(
+        [*gdb.command, "-batch", "-x", str(init), "-ex", "help vgic lrs"],
+        capture_output=True,
+        text=True,
+        env=dict(gdb.environment),
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("Show the list registers: vgic lrs [VCPU]\n")
+    assert done.stderr == ""
+
+
+def test_addresses_become_what_gdb_takes() -> None:
+    assert str(beside(parse("unix:/run/vgicd/demo.sock"))) == "unix:/run/vgicd/demo.gdb"
+    assert str(beside(parse("seqpacket:/run/vgicd/demo.packet"))) == "unix:/run/vgicd/demo.gdb"
+    with pytest.raises(AddressError):
+        beside(parse("tcp:localhost:7000"))
+    assert options(parse("tcp:[::1]:7000"), None)[-1] == "target remote [::1]:7000"
+    assert options(parse("/run/d.gdb"), True)[-2:] == ["-ex", "add-symbol-file target:/vgicd.elf"]
+    assert extension() == EXTENSION
+
+
+@pytest.mark.long
+def test_a_wheel_carries_the_extension_where_the_launcher_looks(tmp_path: Path) -> None:
+    build = Path(sys.executable).with_name("hatchling")
+    if not build.exists():
+        unavailable("hatchling is not installed: `make setup` installs it")
+    subprocess.run([build, "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("vgicd_client/gdb/vgicd_gdb.py") == EXTENSION.read_bytes()
+        archive.extractall(tmp_path / "site")
+    program = "from vgicd_client.ctl.gdb import extension; print(extension())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(tmp_path / "site" / "vgicd_client" / "gdb" / "vgicd_gdb.py")
