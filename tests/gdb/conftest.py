@@ -79,7 +79,7 @@ class Board:
     @contextmanager
     def acting(self, role: str = "guest") -> Iterator[Actor]:
         """Another client that acts on its own: what a debugger holds back, nobody waits for."""
-        with connect(self.daemon.address, role, timeout=PATIENCE) as client, ThreadPoolExecutor(1) as pool:
+        with connect(self.daemon.address, role, timeout=PATIENCE / 3) as client, ThreadPoolExecutor(1) as pool:
             yield Actor(client, pool)
 
     def state(self) -> tuple[int, dict[str, tuple[int, ...]]]:
