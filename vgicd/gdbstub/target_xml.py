@@ -19,7 +19,7 @@ from vgicd.gdbstub.arch import ARCHES, Arch
 from vgicd.gdbstub.layout import AddressSpace
 from vgicd.gdbstub.registers import LINE, LINE_LEVELS, VendorRegister, vendor_registers
 from vgicd.gdbstub.target import Target
-from vgicd.hw.list_register import HARDWARE
+from vgicd.hw.list_register import HARDWARE, SOFTWARE
 from vgicd.registers import Field, Layout
 
 GROUP: Final = "vgic"
@@ -33,6 +33,7 @@ _SHORT: Final = {
     "State": "state",
     "Grp1": "GRP1",
     "HW": "HW",
+    "EOI": "EOI",
 }  # four list registers are to fit on a screen
 
 
@@ -116,8 +117,13 @@ def _add_type(feature: ET.Element, register: VendorRegister, defined: set[str]) 
     return kind
 
 
+def shown_fields(layout: Layout) -> tuple[Field, ...]:
+    """The fields of `layout` that `<flags>` has: of a list register also EOI, which only HW = 0 gives a meaning."""
+    return (*layout.fields, SOFTWARE["EOI"]) if layout is HARDWARE else layout.fields
+
+
 def _add_flags(feature: ET.Element, kind: str, layout: Layout) -> None:
-    fields = sorted(layout.fields, key=lambda field: field.lsb)
+    fields = sorted(shown_fields(layout), key=lambda field: field.lsb)
     for field in fields:
         if field.values:
             _add_enum(feature, _enum_name(kind, field), {n: enumerator(text) for n, text in field.values.items()})
