@@ -24,7 +24,7 @@ _WRITES: Final[Mapping[str, str]] = {"set": "oneToSet", "clear": "oneToClear"}
 _FRAMES: Final[Mapping[str, str]] = {
     "GICD": "Distributor",
     "GICC": "CPU interface, as the guest sees it",
-    "GICH": "Virtual interface control: the list registers",
+    "GICH": "Virtual interface control: the list registers; where gdb finds it, for no guest does",
 }
 _FIXED_IF_PRIVATE: Final = {"GICD_ITARGETSR", "GICD_ICFGR"}
 """Read-only words of SGIs and PPIs (IHI 0048B 4.3.12, 4.3.13)."""
