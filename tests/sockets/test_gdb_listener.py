@@ -171,7 +171,8 @@ async def test_a_debugger_too_many_reads_why(
         peer = await served.connect(Role.GUEST)
         debugger = await connect_unix(served.path.with_suffix(".gdb"))
         assert await debugger.ask(b"qSupported") == b"E." + words
-        await debugger.closed()
+        assert await debugger.ask(b"vMustReplyEmpty") == b"E." + words
+        debugger.sock.close()
         await peer.expect(Opcode.BYE)
         await served.until_connections(0)
         async with debugging(served):

@@ -27,7 +27,7 @@ from vgicd.logs import get_logger
 from vgicd.server.access import Peer, Rules, unix_peer
 from vgicd.server.connection import Connection, SocketConnection
 from vgicd.server.events import Hub
-from vgicd.server.gdb import Debuggers, check_gdb, peer_text, turn_away
+from vgicd.server.gdb import Debuggers, check_gdb, peer_text
 from vgicd.server.limits import LineBudget
 from vgicd.server.listeners import Listener, ListenError, Transport, check_addresses, open_listeners
 from vgicd.server.packets import PacketConnection
@@ -279,7 +279,7 @@ class Daemon:
         if refusal is not None:
             _, reason, text = refusal
             self._log_refusal(reason, peer, transport)
-            await turn_away(sock, text)
+            await self.debuggers.turn_away(sock, text)
         elif role is not None and not self._stopping:
             self._per_peer[peer.key] += 1
             try:

@@ -1,7 +1,7 @@
 """Debuggers: who may attach with gdb, and who has.
 
 A debugger is a peer as any other: the same rules say what role it has, and it counts among the connections.  One that
-may not attach is told why in the reply to its first packet, which gdb prints.
+may not attach is told why in the replies to its first packets, which gdb prints.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from vgicd.server.listeners import Listener, Transport
 from vgicd.server.session import Shared
 from vgicd_protocol.frames import Role
 
-_GOODBYE_SECONDS: Final = 2.0  # for gdb to ask its first question, if it is to be turned away
-_QUESTION: Final = 4096  # bytes that the first question has at most
+_GOODBYE_SECONDS: Final = 2.0  # for gdb to ask its first questions, if it is to be turned away
+_QUESTION: Final = 4096  # bytes that one of them has at most
 
 log = get_logger()
 
@@ -59,6 +59,7 @@ class Debuggers:
         self._config = config
         self._wire_clients = wire_clients
         self._numbers = count(1)
+        self._goodbyes = 0  # under way
         if config.gdb.listen:
             self._arch = _arch(config)
             self._names = parse_names(config.gdb.irq_names)
@@ -99,6 +100,18 @@ class Debuggers:
             if logs:
                 log.info("gdb.close", who=target.who, reason=connection.reason, packets=connection.packets)
 
+    async def turn_away(self, sock: socket.socket, sentence: str) -> None:
+        """Answer each of gdb's first packets with an error, which it prints, until it gives up.
+
+        Of more than may be connected at once the rest is not heard.
+        """
+        if self._goodbyes < self._config.limits.connections:
+            self._goodbyes += 1
+            try:
+                await _turn_away(sock, sentence)
+            finally:
+                self._goodbyes -= 1
+
     def clients(self) -> list[ClientInfo]:
         """Everybody connected, debuggers behind the rest."""
         debuggers = sorted(self.connections, key=lambda connection: connection.target.who)
@@ -122,12 +135,17 @@ def peer_text(peer: Peer) -> str:
     return " ".join(f"{name} {value}" for name, value in peer.described().items())
 
 
-async def turn_away(sock: socket.socket, sentence: str) -> None:
-    """Answer gdb's first packet with an error that it prints as a warning."""
+async def _turn_away(sock: socket.socket, sentence: str) -> None:
+    decoder, answer = packets.Decoder(_QUESTION), b"+" + packets.encode(b"E." + sentence.encode())
     with suppress(OSError), trio.move_on_after(_GOODBYE_SECONDS):
-        await trio.lowlevel.wait_readable(sock)
-        sock.recv(_QUESTION)
-        sock.send(b"+" + packets.encode(b"E." + sentence.encode()))
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            data = sock.recv(_QUESTION)
+            if not data:
+                return
+            for item in decoder.feed(data):
+                if isinstance(item, packets.Packet):
+                    sock.send(answer)
 
 
 def _notice_death(sock: socket.socket, seconds: float) -> None:
