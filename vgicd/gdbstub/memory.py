@@ -154,34 +154,37 @@ def _read_window(target: Target, window: Window, vcpu: int, address: int, length
                 f"read a single register, or all without side effects in {name}."
             )
         return _read_live(target, window, owner, address, length)
-    if exact:
-        offset = _offset(target.domain, window, address)
-        if offset is not None:
-            frame, base = _frame_of(target.domain, window.space, offset)
-            row = _gate(target.domain, frame, offset - base, length) if frame is not None else None
-            if row is not None and (row.bits or not offset & 3):  # a device answers alike at all bytes of a word
-                return target.peek(owner, window.space, offset, length).to_bytes(length, "little")
-    first = address & ~3
-    data = bytearray()
-    for at in range(first, address + length, 4):
+    domain = target.domain
+    if exact and (found := _register_at(domain, window, address, length)) is not None:
+        row, offset = found
+        if row.bits or not offset & 3:  # a device answers alike at all bytes of a word
+            return target.peek(owner, window.space, offset, length).to_bytes(length, "little")
+    first, end = address & ~3, address + length
+    data = bytearray(-(-(end - first) // 4) * 4)
+    for at in range(first, end, 4):
+        found = _register_at(domain, window, at, 4)
+        if found is None:
+            continue
         try:
-            data += _read_word(target, window, owner, at)
+            word = target.peek(owner, window.space, found[1], 4)
         except Refused:
-            if address + length <= first + 4:
+            if end <= first + 4:
                 raise
-            data += bytes(4)  # one register that variant xen dies of must not hide all others
-    return bytes(data[address - first : address - first + length])
+            continue  # one register that variant xen dies of must not hide all others
+        data[at - first : at - first + 4] = word.to_bytes(4, "little")
+    return bytes(data[address - first : end - first])
 
 
-def _read_word(target: Target, window: Window, vcpu: int, address: int) -> bytes:
-    """The aligned word at `address`; zero where the guest could read none."""
-    offset = _offset(target.domain, window, address)
+def _register_at(domain: Domain, window: Window, address: int, size: int) -> tuple[Register, int] | None:
+    """The row that takes a read of `size` bytes at `address`, and the offset in its space; None if none does."""
+    offset = _offset(domain, window, address)
     if offset is None:
-        return bytes(4)
-    frame, base = _frame_of(target.domain, window.space, offset)
-    if frame is None or _gate(target.domain, frame, offset - base, 4) is None:
-        return bytes(4)
-    return target.peek(vcpu, window.space, offset, 4).to_bytes(4, "little")
+        return None
+    frame, base = _frame_of(domain, window.space, offset)
+    if frame is None or frame.by_word[offset - base >> 2] is None:
+        return None
+    row = _gate(domain, frame, offset - base, size)
+    return None if row is None else (row, offset)
 
 
 def _read_live(target: Target, window: Window, vcpu: int, address: int, length: int) -> bytes:

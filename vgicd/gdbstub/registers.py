@@ -7,8 +7,8 @@ one is the guest's write to GICC, or the hypervisor's to GICH.
 
 A list register has one type, though its bits [19:10] mean two things (IHI 0048B 5.3.9).  It is shown as for HW = 1:
 `virq`, `pirq`, `prio` (bits [7:3] of the priority), `state`, `GRP1`, `HW`.  Where HW is not shown, `pirq` is no
-physical INTID: 512 in it is `EOI`, which is then shown as well, the request for a maintenance interrupt at EOI; and
-its bits [2:0] are the CPU that sent an SGI.
+physical INTID: 512 in it is EOI, the request for a maintenance interrupt at EOI, and its bits [2:0] are the CPU that
+sent an SGI.  `EOI` is also shown by name, which means nothing beside HW.  `p gich_lr_software[0]` reads the word so.
 """
 
 from __future__ import annotations
