@@ -11,7 +11,7 @@ from vgicd.gdbstub.diagnosis.distributor import forwarded
 from vgicd.gdbstub.nesting import Active, active_interrupts
 from vgicd.hw import list_register as lr
 from vgicd.hw.gich import EN, GICH
-from vgicd.hw.gicv import ACK_CTL, CTLR, EOI_MODE
+from vgicd.hw.gicv import ACK_CTL, CTLR, EOI_MODE, peek_iar
 from vgicd.vgic.irq import NR_PRIVATE, VgicIrq
 from vgicd.vgic.vcpu import Vcpu
 
@@ -323,9 +323,7 @@ def signal(case: Case) -> Finding | None:
     levels = case.domain.outputs >> 2 * vcpu.id & 3
     line = "vFIQ" if levels & 2 else "vIRQ"
     return Finding(
-        "signal", True, f"{line} of vCPU {vcpu.id} is high, and GICC_IAR answers {text.identity(_iar(case), {})}"
+        "signal",
+        True,
+        f"{line} of vCPU {vcpu.id} is high, and GICC_IAR answers {text.identity(peek_iar(case.gich), {})}",
     )
-
-
-def _iar(case: Case) -> int:
-    return case.domain.access.read(op.Read(case.vcpu.id, op.Space.GICC, 0xC, 4, op.Plane.DEBUG))

@@ -42,6 +42,7 @@ COMMANDS: Final = (
     *control.COMMANDS,
     *watching.COMMANDS,
 )
+_LONGEST: Final = 1000
 _NAMES: Final = tuple(row.name for row in COMMANDS)
 
 
@@ -71,6 +72,8 @@ class Monitor:
 
         An empty line is `help`.
         """
+        if len(line) > _LONGEST:
+            return f"A monitor command has at most {_LONGEST} characters, not {len(line)}.\n"
         words = line.split() or ["help"]
         try:
             row = _find(words[0])

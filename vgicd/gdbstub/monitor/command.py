@@ -11,8 +11,8 @@ from vgicd.gdbstub.target import Refused, Target
 from vgicd.hw.gicv import FIRST_SPECIAL
 from vgicd.vgic.irq import NR_PRIVATE
 
-_IRQ: Final = re.compile(r"(?:irq)?(\d+|0x[0-9a-f]+)(?:_\w+)?", re.IGNORECASE)
-_VCPU: Final = re.compile(r"(?:vcpu)?(\d+)", re.IGNORECASE)
+_IRQ: Final = re.compile(r"(?:irq)?(0x[0-9a-f]{1,8}|\d{1,9})(?:_\w+)?", re.IGNORECASE)
+_VCPU: Final = re.compile(r"(?:vcpu)?(\d{1,9})", re.IGNORECASE)
 
 
 class Debugger(Protocol):
