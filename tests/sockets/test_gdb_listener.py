@@ -182,6 +182,19 @@ async def test_a_debugger_too_many_reads_why(
     assert refused["transport"] == "unix"
 
 
+async def test_of_those_too_many_no_more_are_heard_than_may_be_connected(
+    serving: Serving, gdb: dict[str, Any], autojump_clock: MockClock
+) -> None:
+    async with serving(gdb=gdb, limits={"connections": 1}) as served:
+        await served.connect(Role.GUEST)
+        start = trio.current_time()
+        heard, unheard = [await connect_unix(served.path.with_suffix(".gdb")) for _ in range(2)]
+        await unheard.closed()
+        assert trio.current_time() - start <= 0.1
+        await heard.closed()
+        assert 2 <= trio.current_time() - start <= 2.1
+
+
 async def test_the_rest_are_told_that_nobody_names_them(
     serving: Serving, gdb: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
