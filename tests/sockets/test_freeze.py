@@ -370,39 +370,72 @@ async def test_two_holders_must_both_let_go(serving: Serving, autojump_clock: Mo
         assert (freeze.mask, freeze.holders) == (0, [])
 
 
-async def test_a_watcher_changes_no_reply(serving: Serving) -> None:
-    """Two equal daemons get the same requests; one of them is watched."""
-    rng = random.Random(5)
-    opcodes = (Opcode.READ, Opcode.WRITE, Opcode.LINE)
-
-    def some() -> bytes:
-        opcode = rng.choice(opcodes)
-        if rng.random() < 0.1:
+def some_request(rng: random.Random) -> bytes:
+    """Looks, accesses, lines and vectors, of which some are refused."""
+    match rng.randrange(10):
+        case 0:
             entries = [{"operation": 0x40, "space": 1, "vcpu": v, "offset": 0x104, "value": 0} for v in (0, 1)]
             return framing.request(Opcode.VECTOR, 1, messages.build_request(Opcode.VECTOR, {"entries": entries}))
-        if opcode == Opcode.LINE:
-            return hot(opcode, rng.randrange(30, 40), rng.randrange(3), vcpu=rng.choice((0, NO_VCPU)), space=0)
-        space, address = rng.choice(
-            ((1, 0x000), (1, 0x104), (1, 0x204), (1, 0x10), (2, 0x0), (2, 0x4), (2, 0xC), (4, 9))
-        )
-        value = rng.getrandbits(rng.choice((1, 8, 32))) if opcode == Opcode.WRITE else 0
-        return hot(opcode, address, value, vcpu=rng.randrange(3), space=space)
+        case 1:
+            return framing.request(Opcode.TIME, 1, messages.build_request(Opcode.TIME, {"now": rng.getrandbits(20)}))
+        case 2:
+            return framing.request(Opcode.LR_GET, 1, messages.build_request(Opcode.LR_GET, {"vcpu": 1}))
+        case 3 | 4:
+            return hot(Opcode.LINE, rng.randrange(30, 40), rng.randrange(3), vcpu=rng.choice((0, NO_VCPU)), space=0)
+    space, address = rng.choice(
+        ((1, 0x000), (1, 0x104), (1, 0x204), (1, 0x10), (2, 0x0), (2, 0x4), (2, 0xC), (0x11, 0x104))
+    )
+    opcode = Opcode.READ if space == 0x11 else rng.choice((Opcode.READ, Opcode.WRITE))
+    value = rng.getrandbits(rng.choice((1, 8, 32))) if opcode == Opcode.WRITE else 0
+    return hot(opcode, address, value, vcpu=rng.randrange(3), space=space)
 
-    conversation = [b"".join(some() for _ in range(rng.randrange(1, 30))) for _ in range(40)]
-    answers = []
-    for watched in (False, True):
-        async with serving() as served:
-            peer = await served.connect(Role.GUEST)
-            if watched:
-                watcher = Breakpoint(served, list(EventKind))
-                watcher.hits = lambda _: False
-                assert served.daemon.hub.debugged
-            got = []
-            for part in conversation:
-                await peer.send(part + framing.request(Opcode.PING, 2))
-                got.append(await peer.receive())
-                while got[-1].opcode != Opcode.PING:
-                    got.append(await peer.receive())
-            answers.append(got)
-    assert answers[0] == answers[1]
-    assert watcher.seen
+
+Answers = list[framing.Reply]
+
+
+async def converse(peer: WirePeer, parts: list[bytes]) -> Answers:
+    """Send the parts, each when the one before is answered; all replies."""
+    got: Answers = []
+    for part in parts:
+        await peer.send(part + framing.request(Opcode.PING, 2))
+        got.append(await peer.receive())
+        while got[-1].opcode != Opcode.PING:
+            got.append(await peer.receive())
+    return got
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+async def test_neither_a_watcher_nor_any_freeze_changes_a_reply(serving: Serving, seed: int, kind: int) -> None:
+    """Three equal daemons get the same requests; one is watched, and one is frozen and thawed all the time."""
+    rng = random.Random(seed)
+    parts = [b"".join(some_request(rng) for _ in range(rng.randrange(1, 30))) for _ in range(40)]
+    async with serving() as served:
+        plain = await converse(await served.connect(Role.GUEST, kind), parts)
+    async with serving() as served:
+        watcher = Breakpoint(served, list(EventKind))
+        watcher.hits = lambda _: False
+        assert await converse(await served.connect(Role.GUEST, kind), parts) == plain
+        assert watcher.seen
+    async with serving() as served:
+        watcher = Breakpoint(served, list(EventKind))
+        watcher.hits = lambda _: rng.random() < 0.05
+        peer = await served.connect(Role.GUEST, kind)
+        held = 0
+
+        async def meddle() -> None:
+            nonlocal held
+            while True:
+                hold(served, rng.choice((0, 1, 2, REST, EVERYTHING)))
+                await trio.lowlevel.checkpoint()
+                held += any(connection.session.held for connection in served.daemon.connections)
+                hold(served, 0)
+                watcher.go_on()
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(meddle)
+            assert await converse(peer, parts) == plain
+            nursery.cancel_scope.cancel()
+        watcher.end()
+        assert held > 20
