@@ -108,6 +108,24 @@ async def test_a_named_certificate_has_its_role(
         await trio.aclose_forcefully(stream)
 
 
+async def test_a_freeze_holds_inside_tls_too(
+    serving: Serving, certificates: Path, sections: dict[str, dict[str, object]]
+) -> None:
+    async with serving(**sections) as served:
+        stream = await connect(served, certificates, "bench")
+        await stream.send_all(hello())
+        await replies(stream, 1)
+        freeze = served.daemon.hub.freeze
+        freeze.hold("debugger", 1 << 1)
+        await stream.send_all(b"".join(framing.hot_request(Opcode.READ, vcpu, vcpu, 4, 1, 4) for vcpu in (0, 1, 0)))
+        assert [reply.request_id for reply in await replies(stream, 1)] == [0]
+        (connection,) = served.daemon.connections
+        assert connection.session.held == 1 << 1
+        freeze.hold("debugger", 0)
+        assert [reply.request_id for reply in await replies(stream, 2)] == [1, 0]
+        await trio.aclose_forcefully(stream)
+
+
 async def test_a_certificate_that_no_rule_names_is_denied(
     serving: Serving, certificates: Path, sections: dict[str, dict[str, object]]
 ) -> None:
