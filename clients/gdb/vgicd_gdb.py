@@ -19,6 +19,7 @@ from __future__ import annotations
 
 _OTHERS_NAMES = dict(globals())  # `source` runs a file among everybody's names; see the end
 
+import atexit
 import difflib
 import importlib
 import importlib.util
@@ -490,9 +491,14 @@ def parse_address(text: str) -> Address:
         return Address(f"{transport}:{path}", socket.AF_UNIX, kind, path)
     host, colon, port = rest.rpartition(":")
     if transport == "tcp" and host and port.isdigit() and 1 <= int(port) <= 0xFFFF:
-        bare = host.strip("[]")
-        family = socket.AF_INET6 if ":" in bare else socket.AF_INET
-        return Address(f"tcp:{host}:{port}", family, socket.SOCK_STREAM, (bare, int(port)))
+        bare = "127.0.0.1" if host == "localhost" else host.strip("[]")
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                socket.inet_pton(family, bare)
+            except (OSError, ValueError):
+                continue
+            return Address(f"tcp:{host}:{port}", family, socket.SOCK_STREAM, (bare, int(port)))
+        raise Trouble(f'"{host}" is no IP address, nor localhost: while a name is looked up, Ctrl-C would not work')
     raise Trouble(f'"{text}" is no address: write unix:PATH, seqpacket:PATH or tcp:HOST:PORT')
 
 
@@ -522,16 +528,16 @@ class Link:
 
     def ask_all(self, requests: Sequence[tuple[int, bytes]]) -> list[Reply]:
         """The replies to several requests, sent ahead of their replies (5); not more than a few hundred."""
-        frames = []
+        frames, ids = [], []
         for opcode, body in requests:
             self.last_id = (self.last_id + 1) & 0xFFFFFFFF
+            ids.append(self.last_id)
             frames.append(HEAD.pack(HEAD.size + len(body), VERSION, opcode, 0, self.last_id) + body)
-        first_id = self.last_id - len(frames) + 1
         try:
             deadline = time.monotonic() + self.timeout
             for frame in frames if self.address.kind == socket.SOCK_SEQPACKET else [b"".join(frames)]:
                 self._send(frame, deadline)
-            replies = [self._reply(first_id + n, time.monotonic() + self.timeout) for n in range(len(frames))]
+            replies = [self._reply(request_id, time.monotonic() + self.timeout) for request_id in ids]
         except BaseException:
             self.close()  # nobody knows what is still to come on it
             raise
@@ -1559,6 +1565,10 @@ class Watcher:
             self._thread.join(5 * SLICE)
             self._thread = None
 
+    def has_posted(self) -> bool:
+        """Whether gdb has still to call `print`."""
+        return self._posted
+
     def _work(self, link: Link, intids: Any, ended: threading.Event) -> None:
         try:
             while not ended.is_set():
@@ -1966,6 +1976,7 @@ def install() -> None:
     gdb.events.stop.connect(Window.refresh)
     if hasattr(gdb.events, "gdb_exiting"):
         gdb.events.gdb_exiting.connect(leave)
+    atexit.register(end)
     if MIBase is object:
         lacking.append("-vgic-state and -vgic-lrs, which need gdb 12 or newer")
     else:
@@ -1988,12 +1999,29 @@ def remove() -> None:
     gdb.events.stop.disconnect(Window.refresh)
     if hasattr(gdb.events, "gdb_exiting"):
         gdb.events.gdb_exiting.disconnect(leave)
+    # `end` stays: what this one has posted is still posted
 
 
-def leave(_event: Any = None) -> None:
+exit_code = 0  # with which gdb is about to end
+
+
+def leave(event: Any = None) -> None:
     """gdb ends: so must the thread, before Python does."""
+    global exit_code  # noqa: PLW0603 (gdb tells it here, and Python ends elsewhere)
+    exit_code = getattr(event, "exit_code", None) or 0
     watcher.stop()
     daemon.close()
+
+
+def end() -> None:
+    """Python ends, which is the last that gdb does.
+
+    gdb 13 crashes behind that if an event is still posted, as it then gives back a function of Python's.
+    """
+    watcher.stop()
+    if watcher.has_posted():
+        gdb.flush()
+        os._exit(exit_code)
 
 
 def reload_as_module() -> None:

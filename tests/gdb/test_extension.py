@@ -8,8 +8,8 @@ import pytest
 
 from tests.gdb.extension import EXTENSION, extended, set_up
 from tests.gdb.gdbs import Gdb
-from tests.gdb.transcript import Session
-from vgicd_client import Client, PrivateDaemon, connect, private_daemon
+from tests.gdb.transcript import GdbEnded, Session
+from vgicd_client import Client, Entry, PrivateDaemon, Space, connect, private_daemon
 
 pytestmark = pytest.mark.gdbs("plain", "multiarch", "new")  # without a target, architectures make no difference
 
@@ -158,6 +158,7 @@ def test_tab_never_waits_for_a_daemon(gdb: Gdb) -> None:
         ("vgic watch sometimes", '"sometimes" is no number'),
         ("vgic vgic-state now", "usage: vgic vgic-state"),
         ("vgic connect nowhere", '"nowhere" is no address: write unix:PATH, seqpacket:PATH or tcp:HOST:PORT'),
+        ("vgic connect tcp:gic.example:7000", '"gic.example" is no IP address, nor localhost'),
         ("vgic connect tcp:127.0.0.1:0", '"tcp:127.0.0.1:0" is no address'),
         ("vgic frobnicate", 'Undefined vgic command: "frobnicate".  Try "help vgic".'),
         ("set vgic-timeout never", '"never" is not a number of seconds from 0.1 to 60'),
@@ -245,3 +246,31 @@ def test_sourcing_it_again_replaces_it_and_other_scripts_names_survive(session: 
     assert session.run("python print(Field, daemon, 'Row' in globals(), 'socket' in globals())") == "7 8 False False"
     printers = session.run("info pretty-printer")
     assert printers.count("vgicd") == 1
+
+
+@pytest.mark.gdbs("plain")
+def test_an_older_gdb_says_what_it_lacks(gdb: Gdb, daemon: PrivateDaemon, gic: Client) -> None:
+    with Session(gdb, "/nonexistent") as session:
+        session.run("python del gdb.MICommand, gdb.register_window_type")
+        assert session.run(f"source {EXTENSION}") == ""
+        session.run(f"vgic connect {daemon.address}")
+        status = session.run("vgic status")
+        assert "not in this gdb: -vgic-state and -vgic-lrs, which need gdb 12 or newer" in status
+        assert "not in this gdb: the window of `layout vgic`" in status
+        assert "<LR virq=33 PENDING prio=0xa0>" in session.run("vgic lrs 0")
+
+
+def test_gdb_ends_at_once_while_events_come(session: Session, gic: Client) -> None:
+    session.run("vgic watch access")
+    for _ in range(20):
+        gic.vector([Entry.reading(0, Space.GICC, 0x014)] * 500)
+    session.start("quit 3")
+    with pytest.raises(GdbEnded, match="status 3"):  # not that of a crash
+        session.until("never", 10)
+
+
+def test_a_watch_says_that_its_daemon_has_gone(gdb: Gdb) -> None:
+    with private_daemon(vcpus=1) as daemon, extended(gdb, daemon.address) as session:
+        session.run("vgic watch")
+        daemon.process.kill()
+        session.until("vgic watch: the (?:daemon has closed the connection|connection is lost)")
