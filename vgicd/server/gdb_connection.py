@@ -104,6 +104,7 @@ class GdbConnection:
 
     def _fail(self) -> None:
         """The stub has failed, in the middle of another's request: nobody may depend on it any longer."""
+        self.stub.closing = True
         self.target.leave()
         self.close("failed")
 
@@ -165,7 +166,8 @@ class GdbConnection:
                 self.reason = "truncated" if self.stub.partial else self.reason
                 return
             await self._serve(bytes(view[:count]))
-        self.reason = "detached"
+        if not self._scope.cancel_called:
+            self.reason = "ended by gdb"
 
     async def _receive(self, view: memoryview) -> int:
         """Bytes received, 0 at the end; gdb, which asks one thing after the other, often answers before one parks."""

@@ -28,9 +28,9 @@ _BEYOND: Final = (
 
 
 def default_gdb_path(config: Config) -> Path:
-    """Beside the daemon's first UNIX socket, with the suffix .gdb."""
+    """Beside the daemon's first UNIX socket, with the suffix .gdb instead of its own."""
     first = Path(config.listen.unix[0]) if config.listen.unix else default_path(config.name)
-    return first.with_name(f"{first.name.removesuffix('.sock')}.gdb")
+    return first.with_suffix(".gdb")
 
 
 def open_gdb_listeners(config: Config) -> list[Listener]:
