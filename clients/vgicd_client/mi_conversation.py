@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from vgicd_client.mi_errors import BadAnswer, GdbDied, GdbError, GdbTimeout, MiError
+from vgicd_client.mi_errors import BadAnswer, GdbDied, GdbError, GdbTimeout, MiError, shortened
 from vgicd_client.mi_records import Lines, Notice, Output, Payload, Result, Unparsed, parse
 from vgicd_client.mi_stops import Stop, numbers_of, stop_of
 
@@ -89,9 +89,8 @@ class Pending(Generic[T]):
 
     def late(self, seconds: float) -> GdbTimeout:
         """The exception for one whose patience has ended."""
-        awaited = (
-            "the target, which runs on, has not stopped" if self._stop else f"no answer from gdb to {self.command}"
-        )
+        asked = f"no answer from gdb to {shortened(self.command)}"
+        awaited = "the target, which runs on, has not stopped" if self._stop else asked
         return GdbTimeout(self.command, seconds, awaited)
 
 

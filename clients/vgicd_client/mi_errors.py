@@ -11,8 +11,11 @@ GdbError
 from __future__ import annotations
 
 import signal
+from typing import Final
 
 from vgicd_client.errors import ClientError
+
+COMMAND_SHOWN: Final = 100
 
 
 class GdbError(ClientError):
@@ -55,7 +58,7 @@ class BadAnswer(GdbError):
     """gdb answered `command` with something that is not a record of its machine interface."""
 
     def __init__(self, command: str, reason: str) -> None:
-        super().__init__(f"gdb's answer to {command} cannot be understood: {reason}")
+        super().__init__(f"gdb's answer to {shortened(command)} cannot be understood: {reason}")
         self.command = command
 
 
@@ -66,6 +69,11 @@ class MiError(GdbError):
         super().__init__(text)
         self.text = text
         self.command = command
+
+
+def shortened(command: str) -> str:
+    """As much of `command` as an error message can hold."""
+    return command if len(command) <= COMMAND_SHOWN else f"{command[:COMMAND_SHOWN]}..."
 
 
 def _ending(code: int | None) -> str:

@@ -76,11 +76,11 @@ class Pipes:
     def receive(self) -> bool:
         """Give the conversation what gdb has written; False at the end of its output."""
         tries = TRIES
-        while tries:
+        for _ in range(_CHUNKS):
             try:
                 data = os.read(self.stdout, _CHUNK)
             except BlockingIOError:
-                if not self._conversation.interrupted:
+                if not (tries and self._conversation.interrupted):
                     return True
                 tries -= 1
                 os.sched_yield()

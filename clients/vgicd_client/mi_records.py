@@ -66,6 +66,7 @@ _HEAD: Final = re.compile(r"([0-9]{0,18})([\^*=])([A-Za-z][\w-]*)(?=,|$)", re.AS
 _FLAT: Final = re.compile(rf"(?:,{_NAME}={_STRING})*")
 _STREAM: Final = re.compile(rf"[~@&]{_STRING}")
 _TOKEN: Final = re.compile(rf"({_STRING})|({_NAME})=|([\[{{])|([\]}}])|(,)")
+_STREAMS: Final = {"~": "console", "@": "target", "&": "log"}
 _ANSWER: Final = re.compile(r"([0-9]{1,18})\^", re.ASCII)
 
 
@@ -96,7 +97,7 @@ def _unparsed(text: str, reason: str) -> Unparsed:
 
 def _fault(text: str) -> str:
     """Why `text` is not a whole record; "" if it is one."""
-    if text[0] in "~@&":
+    if text[0] in _STREAMS:
         return "" if _STREAM.fullmatch(text) else "the string of a stream record is not closed"
     head = _HEAD.match(text)
     if head is None:
@@ -146,18 +147,21 @@ def _shape(text: str, at: int) -> str:
 
 
 def _parsed(text: str) -> Record:
+    stream = _STREAMS.get(text[0])
+    # pygdbmi takes quadratic time for a stream's text, and linear for the same as a value.
+    line = text if stream is None else f"^done,text={text[1:]}"
     try:
-        record = gdbmiparser.parse_response(text)
+        record = gdbmiparser.parse_response(line)
     except Exception as error:  # somebody else's parser: an escape that it does not know must not end the session
         return _unparsed(text, f"pygdbmi: {error or type(error).__name__}")
-    payload = record["payload"]
+    payload = record["payload"] or {}
+    if stream is not None:
+        return Output(stream, payload["text"])
     match record["type"]:
         case "result":
-            return Result(record["token"], record["message"], payload or {})
+            return Result(record["token"], record["message"], payload)
         case "notify":
-            return Notice(record["message"], payload or {})
-        case "console" | "target" | "log" as stream:
-            return Output(stream, payload)
+            return Notice(record["message"], payload)
         case other:
             return _unparsed(text, f"pygdbmi calls it {other!r}")
 

@@ -211,3 +211,24 @@ def test_time_is_linear_in_the_length_of_repeated_pieces(head: bytes, pattern: b
     started = time.perf_counter()
     parse(line)
     assert time.perf_counter() - started < 5  # a quadratic scan of it takes minutes
+
+
+@pytest.mark.parametrize(
+    ("head", "pattern", "tail"),
+    [
+        (b'~"', b"x", b'"'),  # pygdbmi: quadratic
+        (b'~"', b"x\\n", b'x"'),
+        (b'&"', b"\\101", b'"'),
+        (b'1^done,a="', b"x", b'"'),
+        (b'1^done,a="', b'\\"', b'"'),
+        (b"1^done,a=[", b'"x",', b'"y"]'),
+        (b'1^done,a=["x"', b',b="y"', b"]"),
+        (b"1^done,", b'a="x",', b'a="y"'),
+        (b'1^done,a={b="x"', b',b={c="d"}', b"}"),
+    ],
+)
+def test_time_is_linear_in_the_length_of_real_records(head: bytes, pattern: bytes, tail: bytes) -> None:
+    line = head + pattern * (400_000 // len(pattern)) + tail
+    started = time.perf_counter()
+    assert not isinstance(parse(line), Unparsed)
+    assert time.perf_counter() - started < 10
