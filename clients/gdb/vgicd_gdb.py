@@ -826,6 +826,9 @@ class Daemon:
 
     def peek(self, vcpu: int, frame: str, offsets: Sequence[int], size: int = 4) -> list[int]:
         """What reads of registers would answer `vcpu` now, all at one moment; no side effects (4, 9)."""
+        if len(offsets) == 1:
+            place = HOT_BODY.pack(vcpu, size, DEBUG | SPACES[frame], offsets[0], 0)
+            return [int.from_bytes(self.ask(READ, place).body, "little")]
         values: list[int] = []
         for start in range(0, len(offsets), 1024):
             part = offsets[start : start + 1024]
@@ -1182,7 +1185,7 @@ class Vgic(gdb.Command):
     The daemon is reached over its own socket, whatever the debugged target is; looking has no side effects.
     Convenience functions: $gicd(), $gicc() and $gich() read a register, $irq() a property of an interrupt.
     Arguments are expressions: `vgic irq 32+1`. "vcpu N" chooses a vCPU; without it, it is the selected thread's.
-    The TUI layout "vgic" (`layout vgic`) has a window with the list registers.
+    `layout vgic` and `layout vgic-asm` of the TUI have a window with the list registers.
     """
 
     __doc__ = inspect.cleandoc(__doc__ or "")
@@ -1676,10 +1679,19 @@ class Prompt:
         if not text:
             return
         waiting = self._shown and self._terminal
-        gdb.write(("\r\x1b[K" if waiting else "") + text)
+        clear = "\n" if tui_is_active() else "\r\x1b[K"
+        gdb.write((clear if waiting else "") + text)
         if waiting:
             gdb.write(gdb.prompt_hook("") if callable(gdb.prompt_hook) else gdb.parameter("prompt"))
         gdb.flush()
+
+
+def tui_is_active() -> bool:
+    """Whether gdb draws windows: it then does not pass on control sequences for the cursor."""
+    try:
+        return "not active" not in gdb.execute("info win", to_string=True)
+    except gdb.error:
+        return False  # a gdb without windows
 
 
 class Watch(Command):
@@ -1951,7 +1963,10 @@ class Window:
 # ======================================================================================================================
 
 COMMANDS = (Vgic, Connect, Disconnect, Status, Regs, IrqCommand, Lrs, Irqs, Watch, VgicState, Why)
-LAYOUT = "tui new-layout vgic {-horizontal src 2 vgic 1} 2 status 0 cmd 1"
+LAYOUTS = {
+    "vgic": "{-horizontal src 2 vgic 1} 2 status 0 cmd 1",
+    "vgic-asm": "{-horizontal asm 2 vgic 1} 2 status 0 cmd 1",
+}
 
 
 def before_prompt() -> None:
@@ -1984,7 +1999,8 @@ def install() -> None:
         MiLrs("-vgic-lrs")
     try:
         gdb.register_window_type("vgic", Window)
-        gdb.execute(LAYOUT, to_string=True)
+        for name, windows in LAYOUTS.items():
+            gdb.execute(f"tui new-layout {name} {windows}", to_string=True)
     except (AttributeError, gdb.error) as error:
         lacking.append(f"the window of `layout vgic` ({error})")
     gdb.vgicd_extension = sys.modules[__name__]

@@ -61,7 +61,7 @@ def test_ctrl_c_ends_a_wait_at_once(gdb: Gdb) -> None:
                     start = time.monotonic()
                     terminal.type("\x03")
                     said = terminal.until(r"\(gdb\) $")
-                    assert time.monotonic() - start < 0.2 + SLACK, command
+                    assert time.monotonic() - start < 0.5, command  # a thousandth on an idle machine
                 assert "Quit" in said
                 assert "Traceback" not in said
                 assert "vCPU 0: inside" in terminal.run("vgic lrs")
