@@ -17,7 +17,7 @@ from vgicd.domain.events import Event, EventKind
 from vgicd.server.freeze import EVERYTHING, REST
 from vgicd_protocol import framing, messages
 from vgicd_protocol.errors import Status
-from vgicd_protocol.events import EVENT_MASK, unpack_events
+from vgicd_protocol.events import EVENT_MASK, GAP, unpack_events
 from vgicd_protocol.frames import NO_VCPU, Opcode, Role
 
 from .conftest import Served, Serving, WirePeer
@@ -307,6 +307,42 @@ async def test_no_deadline_runs_against_a_held_peer(serving: Serving, autojump_c
         await trio.sleep(4)
         await guest.send(last[9:])
         assert (await guest.receive()).request_id == 8
+        gathered = [event for reply in guest.events for event in unpack_events(reply.body[8:])]
+        assert [(event.kind, event.value) for event in gathered if event.kind == GAP] == [(GAP, 6)]
+        assert len(gathered) == 6
+
+
+async def test_a_frames_time_begins_anew_when_the_freeze_ends(serving: Serving, autojump_clock: MockClock) -> None:
+    """Deadlines are watched every 0.4 s here, and the freeze ends in between."""
+    async with serving(limits={"partial_seconds": 5.0}) as served:
+        start = trio.current_time()
+        guest = await served.connect(Role.GUEST)
+        breakpoint_ = Breakpoint(served, [EventKind.ACCESS])
+        last = hot(Opcode.READ, CTLR, request_id=8)
+        await guest.send(hot(Opcode.READ, CTLR) + last[:9])
+        await trio.sleep(0.75)
+        breakpoint_.end()
+        await guest.receive()
+        await trio.sleep_until(start + 0.75 + 4.9)
+        await guest.send(last[9:])
+        assert (await guest.receive()).request_id == 8
+
+
+async def test_a_held_subscriber_that_is_gone_is_forgotten_as_soon_as_that_is_noticed(
+    serving: Serving, autojump_clock: MockClock
+) -> None:
+    async with serving() as served:
+        guest, other = await served.connect(Role.GUEST), await served.connect(Role.GUEST)
+        await guest.expect(Opcode.SUBSCRIBE, mask=1 << EventKind.ACCESS)
+        hold(served, 1 << 1)
+        await guest.send(hot(Opcode.READ, CTLR, vcpu=1))
+        await silence(guest)
+        guest.sock.close()
+        await other.write(CTLR, 1)
+        await served.until_connections(1)
+        assert not served.daemon.hub.freeze._held
+        hold(served, 0)
+        await other.write(CTLR, 1)
 
 
 async def test_a_peer_that_leaves_while_held_is_gone_after_the_freeze(

@@ -394,8 +394,22 @@ async def test_a_watchpoint_meets_what_another_debugger_writes(
         assert stop.startswith(b"T05watch:8000104")
 
 
+async def test_a_watchpoint_does_not_meet_what_its_own_debugger_writes(serving: Serving, gdb: dict[str, Any]) -> None:
+    async with serving(gdb=gdb) as served:
+        guest = await served.connect(Role.GUEST)
+        debugger = await connect_unix(served.path.with_suffix(".gdb"))
+        for packet, answer in ((b"QStartNoAckMode", b"OK"), (b"QNonStop:1", b"OK"), (b"?", b"OK")):
+            assert await debugger.ask(packet) == answer
+        assert await debugger.ask(WATCH_ISENABLER1) == b"OK"
+        assert await debugger.ask(b"M8000104,4:04000000") == b"OK"
+        assert await debugger.ask(b"m8000104,4") == b"04000000"
+        await ask(guest, address=ISENABLER1, value=8)
+        assert (await debugger.receive()).startswith(b"Stop:T05watch:8000104")
+        debugger.sock.close()
+
+
 async def test_a_daemon_that_stops_lets_everybody_go(
-    serving: Serving, gdb: dict[str, Any], autojump_clock: MockClock
+    serving: Serving, gdb: dict[str, Any], autojump_clock: MockClock, logged: Logged
 ) -> None:
     async with serving(gdb=gdb) as served:
         guest = await served.connect(Role.GUEST)
@@ -406,6 +420,7 @@ async def test_a_daemon_that_stops_lets_everybody_go(
             assert (await guest.receive()).opcode == Opcode.WRITE
             assert (await guest.receive()).opcode == Opcode.BYE
             await debugger.closed()
+            assert [line["reason"] for line in logged("gdb.close")] == ["daemon stopped"]
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------------
@@ -435,7 +450,7 @@ async def test_a_stub_that_fails_harms_nobody_but_its_debugger(
             assert await is_held(guest)
             with monkeypatch.context() as patch:
                 patch.setattr(Stub, "receive", fail)
-                await debugger.send(b"g")
+                await debugger.send_raw(packets.encode(b"g") * 3)
                 await guest.receive()
             await debugger.closed()
         assert not served.daemon.hub.debugged

@@ -166,8 +166,7 @@ class Connection(ABC):
                 while self.session.out:
                     self.blocked_since = trio.current_time()
                     await self._send_all()
-                    if not self.session.withheld:
-                        self.session.refill()
+                    self.session.refill()
                 self.blocked_since = None
                 self.session.blocked = False
                 if self.partial_since is not None:
