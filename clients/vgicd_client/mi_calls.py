@@ -297,4 +297,9 @@ def info_os(table: str = "") -> Script[list[dict[str, str]]]:
     answer = yield from _ask(f"-info-os {quoted(table)}" if table else "-info-os")
     found = answer.payload.get("OSDataTable", {})
     names = {column["col_name"]: column["colhdr"] for column in found.get("hdr", [])}
-    return [{names.get(key, key): value for key, value in row.items()} for row in found.get("body", [])]
+    rows = [{names.get(key, key): value for key, value in row.items()} for row in found.get("body", [])]
+    if table and not rows:  # also what gdb makes of a table that there is not
+        tables = [row.get("Type", "") for row in (yield from info_os())]
+        if table not in tables:
+            raise MiError(f"the target has no table {table!r}, only {', '.join(tables)}", f"-info-os {table}")
+    return rows

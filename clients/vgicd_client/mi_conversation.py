@@ -23,6 +23,10 @@ OUTPUT_LIMIT: Final = 16 << 20
 """Characters of text that are kept: of one command, and of what nobody asked for."""
 
 
+_BROKEN: Final = "warning: Error detected on fd"
+"""What gdb 18.1 says, and no more, when its connection was reset; it does nothing but spin from then on."""
+
+
 class Answer(NamedTuple):
     """gdb's answer to a command; `stops` is the number of stops that it reported before it."""
 
@@ -202,11 +206,11 @@ class Conversation:
             elif isinstance(record, Notice):
                 self._notice(record)
             elif isinstance(record, Output):
-                (self._log if record.stream == "log" else self._output).add(record.text)
+                self._said(record)
             elif isinstance(record, Unparsed):
                 self._unparsed(record)
             elif record is not None and self._gone:  # a prompt: whatever explains the target's end has been said
-                self._fail_watchers(self._gone)
+                self._lost(self._gone)
 
     def fail(self, failure: Callable[[], GdbDied]) -> None:
         """gdb is gone: whoever waits or will ask gets an exception that `failure` makes. Only the first call counts."""
@@ -224,9 +228,7 @@ class Conversation:
         text = str(result.payload.get("msg", "gdb gives no reason"))
         if pending is None:
             if result.kind == "error" and self._running and (self._gone or result.token == self._resumed):
-                self._running.clear()
-                self._gone = text
-                self._fail_watchers(text)
+                self._lost(text)
             return
         output, log = self._output.take(), self._log.take()
         if result.kind == "error":
@@ -278,7 +280,19 @@ class Conversation:
             self._output.take()
             pending.settle(None, BadAnswer(pending.command, f"{line.reason}: {line.text!r}"))
 
-    def _fail_watchers(self, text: str) -> None:
+    def _said(self, output: Output) -> None:
+        text = output.text
+        if output.stream != "log":
+            self._output.add(text)
+        elif self._running and text.strip() and (self._gone or text.startswith(_BROKEN)):
+            self._lost(text.strip())  # "Remote connection closed" is all that is said of it
+        else:
+            self._log.add(text)
+
+    def _lost(self, text: str) -> None:
+        """The target has gone, for the reason `text`: there will be no stop."""
+        self._gone = text
+        self._running.clear()
         waiting, self._watchers = self._watchers, []
         for _, pending in waiting:
             pending.settle(None, MiError(text, pending.command))

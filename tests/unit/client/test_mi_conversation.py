@@ -100,6 +100,23 @@ def test_a_target_that_goes_while_it_runs_is_an_error_of_the_wait(talk: Conversa
         stop_after(talk, None).outcome()
 
 
+def test_a_closed_connection_may_be_no_more_than_a_line_of_the_log(talk: Conversation) -> None:
+    """As gdb 13.1 and 18.1 say it when other commands came since: no answer, no stop, no prompt."""
+    waiting = stop_after(talk, run(talk, 1).stops)
+    talk.feed(b'=thread-exited,id="1",group-id="i1"\n=thread-group-exited,id="i1"\n&"Remote connection closed\\n"\n')
+    with pytest.raises(MiError, match=r"^Remote connection closed$"):
+        waiting.outcome()
+    assert not talk.running
+
+
+def test_a_reset_connection_may_be_no_more_than_a_warning(talk: Conversation) -> None:
+    """As gdb 18.1 has it, which is of no use afterwards."""
+    waiting = stop_after(talk, run(talk, 1).stops)
+    talk.feed(b'&"warning: Error detected on fd 9\\n"\n')
+    with pytest.raises(MiError, match="Error detected on fd 9"):
+        waiting.outcome()
+
+
 def test_the_end_of_a_program_is_a_stop_and_no_error(talk: Conversation) -> None:
     waiting = stop_after(talk, run(talk, 1).stops)
     talk.feed(b'=thread-group-exited,id="i1",exit-code="0"\n*stopped,reason="exited-normally"\n(gdb) \n')
