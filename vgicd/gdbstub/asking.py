@@ -39,9 +39,7 @@ def _threads_end(_stub: Stub, _: bytes) -> bytes:
 
 
 def _thread_line(stub: Stub, arguments: bytes) -> bytes:
-    vcpu = thread_ids.parse(arguments.lstrip(b","))
-    if not 0 <= vcpu < stub.target.vcpus:
-        raise Malformed(f"There is no thread {arguments!r}.")
+    vcpu = stub.existing(thread_ids.parse(arguments.lstrip(b",")))
     return stub.target.line_of(vcpu).encode().hex().encode()
 
 
@@ -51,10 +49,10 @@ def _current_thread(stub: Stub, _: bytes) -> bytes:
 
 def _select(stub: Stub, arguments: bytes) -> bytes:
     vcpu = thread_ids.parse(arguments[1:])
-    if vcpu >= stub.target.vcpus:
-        return stub.refuse(f"There is no thread {vcpu + 1}: the domain has {stub.target.vcpus} vCPUs.")
-    if arguments[:1] == b"g" and vcpu >= 0:
-        stub.select(vcpu)
+    if vcpu >= 0:
+        stub.existing(vcpu)
+        if arguments[:1] == b"g":
+            stub.select(vcpu)
     return OK
 
 
@@ -68,21 +66,18 @@ def _attached(_stub: Stub, _: bytes) -> bytes:
 
 
 def _transfer(stub: Stub, arguments: bytes) -> bytes:
-    """Documents are made when their first part is asked for, and then stay the same to their last."""
+    """A document is made when its first part is asked for, and stays the same until another one is asked for."""
     kind, operation, annex, place = (arguments.lstrip(b":").split(b":", 3) + [b""] * 3)[:4]
     if operation != b"read" or (stub.features.minimal and kind not in MINIMAL_OBJECTS):
         return UNSUPPORTED
     offset, length = replies.pair(place)
-    key = kind + b":" + annex
-    if offset == 0 or key not in stub.documents:
+    name = kind + b":" + annex
+    if offset == 0 or stub.document[0] != name:
         document = _document(stub, kind, annex)
         if document is None:
             return UNSUPPORTED
-        stub.documents[key] = document
-    answer = replies.part(stub.documents[key], offset, min(length, LIMIT // 2))
-    if answer.startswith(b"l"):
-        del stub.documents[key]
-    return answer
+        stub.document = (name, document)
+    return replies.part(stub.document[1], offset, min(length, LIMIT // 2))
 
 
 def _document(stub: Stub, kind: bytes, annex: bytes) -> bytes | None:

@@ -18,7 +18,10 @@ from vgicd.gdbstub.target import Refused
 
 _COMPARED: Final = 64
 """Bytes of a watched range up to which it is compared; a write to a larger one is always reported."""
+_MOST_WATCHES: Final = 256
+"""Each is compared with every access."""
 
+HARDWARE: Final = 1
 WRITE: Final = 2
 READ: Final = 3
 ACCESS: Final = 4
@@ -28,14 +31,14 @@ _ENDS_FRAME: Final = (EventKind.EOI, EventKind.DEACTIVATE)
 _SPACE_SHIFT: Final = 28  # of an ACCESS event's address
 _WRITE_SHIFT: Final = 8  # of its intid
 
-Peek = Callable[[int, int, int], bytes]
-"""(vCPU, address, length) to the bytes there."""
+Peek = Callable[[int, int, int], bytes | None]
+"""(vCPU, address, length) to the bytes there; None where they cannot be read."""
 Innermost = Callable[[int], int | None]
 """vCPU to the INTID of its innermost active interrupt, if it has one."""
 
 
 class Hit(NamedTuple):
-    """`event` reached what is set at `address`; `reason` is "" for a breakpoint, else the stop reply's word."""
+    """What is set at `address` was reached; `reason` is "" for a breakpoint, else the stop reply's word."""
 
     address: int
     vcpu: int
@@ -50,7 +53,7 @@ class Watch(NamedTuple):
     address: int
     length: int
     window: Window
-    before: dict[int, bytes]  # by vCPU: what the range held when the vCPUs went on
+    before: dict[int, bytes | None]  # by vCPU: what the range held when the vCPUs went on
 
     def touches(self, event: Event) -> bool:
         """Is the ACCESS `event` one of the range, of the kind and of the vCPU?"""
@@ -80,12 +83,16 @@ class _Armed(NamedTuple):
 
 
 class Breakpoints:
-    """What one debugger has set."""
+    """What one debugger has set.
+
+    A reset may lay the domain out anew: what has no place any longer is then never reached.
+    """
 
     def __init__(self) -> None:
         self._code: dict[int, set[int]] = {}  # address: the Z types set there
         self._watches: dict[tuple[int, int, int], Watch] = {}
         self._armed: dict[int, list[_Armed]] | None = None
+        self._layout: AddressSpace | None = None
 
     def insert(self, kind: int, address: int, length: int, layout: AddressSpace) -> None:
         """Set what Z`kind` asks for; again is no error. Refused where nothing could ever reach it."""
@@ -99,10 +106,14 @@ class Breakpoints:
             self._code.setdefault(address, set()).add(kind)
             self._armed = None
             return
-        window = layout.find(address)
-        if window is None or length < 1 or address + length > window.base + window.size:
+        self._follow(layout)
+        window = _window_of(address, length, layout)
+        if window is None:
             raise Refused(f"{length} bytes at {address:#x} are not within one register frame: `info mem` lists them.")
-        self._watches.setdefault((kind, address, length), Watch(kind, address, length, window, {}))
+        key = (kind, address, length)
+        if key not in self._watches and len(self._watches) >= _MOST_WATCHES:
+            raise Refused(f"There are {_MOST_WATCHES} watchpoints, which is the limit: watch whole blocks instead.")
+        self._watches.setdefault(key, Watch(kind, address, length, window, {}))
 
     def remove(self, kind: int, address: int, length: int) -> None:
         """Undo `insert`; what is not set is no error."""
@@ -126,12 +137,29 @@ class Breakpoints:
             return hit.address in self._code
         return any(watch.address == hit.watched for watch in self._watches.values())
 
+    def kind_of(self, hit: Hit) -> str:
+        """The stop reply's word for the breakpoint that `hit` reached."""
+        return "hwbreak" if self._code.get(hit.address) == {HARDWARE} else "swbreak"
+
     def mask(self, layout: AddressSpace) -> int:
         """The kinds of events to be told of: bit k for kind k."""
+        self._follow(layout)
         mask = 1 << EventKind.ACCESS if self._watches else 0
         for kind in self._by_kind(layout):
             mask |= 1 << kind
         return mask
+
+    def _follow(self, layout: AddressSpace) -> None:
+        """Find anew what `layout` has placed elsewhere."""
+        if layout is self._layout:
+            return
+        self._layout, self._armed = layout, None
+        for key, watch in list(self._watches.items()):
+            window = _window_of(watch.address, watch.length, layout)
+            if window is None:
+                del self._watches[key]
+            else:
+                self._watches[key] = watch._replace(window=window, before={})
 
     def _by_kind(self, layout: AddressSpace) -> dict[int, list[_Armed]]:
         """The breakpoints that an event of each kind can reach; made anew when what is set has changed."""
@@ -146,16 +174,18 @@ class Breakpoints:
                     self._armed.setdefault(kind, []).append(_Armed(address, place, returns))
         return self._armed
 
-    def remember(self, vcpus: int, peek: Peek) -> None:
+    def remember(self, layout: AddressSpace, peek: Peek) -> None:
         """The vCPUs go on: from now on a write counts if it changes what a watched range holds at this moment."""
+        self._follow(layout)
         for watch in self._watches.values():
             watch.before.clear()
             if watch.kind == WRITE and watch.length <= _COMPARED:
-                for vcpu in range(vcpus) if watch.window.vcpu is None else (watch.window.vcpu,):
+                for vcpu in range(layout.vcpus) if watch.window.vcpu is None else (watch.window.vcpu,):
                     watch.before[vcpu] = peek(vcpu, watch.address, watch.length)
 
     def hits(self, event: Event, layout: AddressSpace, peek: Peek, innermost: Innermost) -> Iterator[Hit]:
         """What `event` reaches of all that is set, one hit for an access whatever watches it."""
+        self._follow(layout)
         vcpu = event.vcpu if event.vcpu < layout.vcpus else 0
         if event.kind == EventKind.ACCESS:
             yield from self._watch_hits(event, vcpu, peek)
@@ -173,6 +203,12 @@ class Breakpoints:
                 continue
             yield Hit(watch.place_of(event), vcpu, _REASONS[watch.kind], watch.address)
             return
+
+
+def _window_of(address: int, length: int, layout: AddressSpace) -> Window | None:
+    """The window that holds the whole range, if one does."""
+    window = layout.find(address)
+    return window if window is not None and 0 < length <= window.base + window.size - address else None
 
 
 def _reaches(event: Event, place: Place) -> bool:

@@ -24,6 +24,8 @@ _FULL: Final = (
     "binary-upload+",
     "error-message+",
 )
+_BREAKS: Final = {"swbreak:;": b"swbreak+", "hwbreak:;": b"hwbreak+"}
+"""Parts of a stop reply that only a gdb may be sent that offers the feature."""
 _MINIMAL_PACKETS: Final = frozenset(
     (
         *"?!cCDgGHkmMpPsSTzZ",
@@ -34,8 +36,12 @@ _MINIMAL_PACKETS: Final = frozenset(
         "qThreadExtraInfo",
         "qRcmd",
         "qSupported",
+        "qXfer",
+        "vAttach",
+        "vCont",
+        "vCont?",
+        "vKill",
     )
-    + ("qXfer", "vAttach", "vCont", "vCont?", "vKill")
 )
 MINIMAL_OBJECTS: Final = frozenset((b"features",))
 """What of qXfer the minimal set has."""
@@ -47,14 +53,14 @@ class Features:
     def __init__(self, minimal: bool = False) -> None:
         self.minimal = minimal
         self.multiprocess = False
-        self.swbreak = False
+        self.untold = frozenset(_BREAKS)  # of the reasons to stop, those that gdb does not understand
         self.error_message = False
 
     def agree(self, offered: bytes) -> bytes:
         """The reply to qSupported with gdb's `offered` features."""
         theirs = {feature for feature in offered.lstrip(b":").split(b";") if feature.endswith(b"+")}
         self.multiprocess = b"multiprocess+" in theirs
-        self.swbreak = b"swbreak+" in theirs and not self.minimal
+        self.untold = frozenset(reason for reason, feature in _BREAKS.items() if self.minimal or feature not in theirs)
         self.error_message = b"error-message+" in theirs and not self.minimal
         ours = _ALWAYS if self.minimal else _ALWAYS + _FULL
         return ";".join((f"PacketSize={LIMIT:x}", *ours)).encode()

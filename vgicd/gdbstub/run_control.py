@@ -9,7 +9,10 @@ makes gdb abort (gdb 13 to 18), and which are kept here:
 - a stopped vCPU reports nothing more.
 
 In all-stop mode one stop stops everybody; what the same operation reached besides is kept, and told when gdb goes on,
-if it is still set then.
+if it is still set then.  So is an interrupt that came while everybody was stopped (gdb manual, "Interrupts"): gdb sends
+it, too, while a stop that it will not show is on its way, such as that of a condition which does not hold.
+
+A reset may give the domain another number of vCPUs, so that masks speak of all that there could be.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ from vgicd.gdbstub.breakpoints import Breakpoints, Hit
 from vgicd.gdbstub.lifecycle import OTHER_END
 from vgicd.gdbstub.memory import read
 from vgicd.gdbstub.nesting import active_interrupts
-from vgicd.gdbstub.target import EVERYTHING, Target
+from vgicd.gdbstub.target import EVERYTHING, REST, Refused, Target
 
 NOTHING: Final = 0
 TRAP: Final = 5
 INTERRUPTED: Final = 2
 FREEZES: Final = ("auto", "on", "off")
+EVERYBODY: Final = EVERYTHING & ~REST
+"""Mask of every vCPU that a domain can have."""
 
 
 class Stop(NamedTuple):
@@ -50,13 +55,15 @@ class RunControl:
         self._target = target
         self._breakpoints = breakpoints
         self._report = report
-        self.freeze = freeze
+        self.freeze = self._first_freeze = freeze
         self.non_stop = False
         self.attached = False  # gdb has asked why we stopped: from then on it is its guest
         self._released = False  # by others, until gdb goes on by itself
-        self._running = self._all  # mask of vCPUs
+        self._running = EVERYBODY
         self._stepping = 0  # mask: stop at the next access
         self._places: dict[int, int] = {}  # where a stopped vCPU is, if not idle
+        self._last = Stop(0)  # all-stop: what gdb was told last
+        self._interrupted = False  # all-stop: while nobody ran
         self._kept: deque[Hit] = deque()  # of the operation that stopped us, not told yet
         self._stops: deque[Stop] = deque()  # non-stop: not told yet, except the first, not taken yet
 
@@ -91,10 +98,10 @@ class RunControl:
 
     def held(self) -> int:
         """Mask of what is to be held for this debugger."""
-        if self.freeze == "on" and not self._released:
-            return EVERYTHING
         if self.freeze == "off" or not self.attached or self._released:
             return 0
+        if self.freeze == "on":
+            return EVERYTHING
         stopped = self._all & ~self._running
         return EVERYTHING if stopped == self._all and not self.non_stop else stopped
 
@@ -111,22 +118,20 @@ class RunControl:
 
     def attach(self) -> Stop | None:
         """gdb asks why the target stopped: all-stop mode stops it now, non-stop mode leaves it running."""
-        if self.attached and not self.non_stop:
-            return Stop(self._last_stopped())
-        self.attached = True
+        known, self.attached = self.attached and not self.anybody_runs, True
         if self.non_stop:
             return None
-        self._running = 0
-        return Stop(0)
-
-    def _last_stopped(self) -> int:
-        return next(iter(self._places), 0)
+        return self._last if known and self._last.vcpu < self._target.vcpus else self._stop(Stop(0))
 
     def resume(self, go_on: int, step: int) -> Stop | None:
         """Let the vCPUs of mask `go_on` run, and those of `step` up to their next access.
 
-        Answers the stop to be reported at once, if there is one.
+        Answers the stop to be reported at once, if there is one.  A vCPU whose stop gdb has not taken yet stays where
+        it is: gdb does not mean it.
         """
+        for stop in self._stops:
+            go_on &= ~(1 << stop.vcpu)
+            step &= ~(1 << stop.vcpu)
         resumed = go_on | step
         self._released = False
         if step and not go_on:
@@ -139,37 +144,48 @@ class RunControl:
             hit = self._kept.popleft()
             if self._breakpoints.is_set(hit) and self.is_running(hit.vcpu):
                 return self._stop(self._told(hit))
-        self._breakpoints.remember(self._target.vcpus, self._peek)
+        if self._interrupted:
+            self._interrupted = False
+            return self.halt(resumed, INTERRUPTED)
+        self._breakpoints.remember(self._target.layout, self._peek)
         return None
 
     def _step_over(self, step: int) -> Stop | None:
         """A step with nothing else resumed: gdb is past the breakpoint as soon as it is told so."""
-        first, *rest = _numbers(step)
-        self._places.pop(first, None)
-        if not self.non_stop:
-            return Stop(first)
-        for vcpu in (first, *rest):
+        stepped = _numbers(step)
+        for vcpu in stepped:
             self._places.pop(vcpu, None)
+        if not self.non_stop:
+            return self._stop(Stop(stepped[0]))
+        for vcpu in stepped:
+            self._running &= ~(1 << vcpu)
             self._queue(Stop(vcpu))
         return None
 
     def halt(self, vcpus: int, signal: int) -> Stop | None:
         """Stop the vCPUs of mask `vcpus`; answers the stop to report in all-stop mode, if they ran."""
-        found = vcpus & self._running & self._all
-        if not found:
-            return None
+        found = vcpus & self._running
         if not self.non_stop:
-            return self._stop(Stop(_numbers(found)[0], signal))
-        for vcpu in _numbers(found):
+            return self._stop(Stop(next(iter(_numbers(found & self._all)), 0), signal)) if found else None
+        for vcpu in _numbers(found & self._all):
             self._running &= ~(1 << vcpu)
             self._queue(Stop(vcpu, signal))
         return None
 
+    def interrupt(self, vcpu: int) -> Stop | None:
+        """Ctrl-C in all-stop mode: answers the stop of `vcpu`, or of another if that does not run.
+
+        Where nobody runs it is kept for the next time that somebody does.
+        """
+        stop = self.halt(1 << vcpu, INTERRUPTED) or self.halt(EVERYBODY, INTERRUPTED)
+        self._interrupted = stop is None
+        return stop
+
     def detach(self) -> None:
         """gdb leaves: everything runs, and nothing of it is left."""
-        self.attached = False
-        self.freeze = "off"
-        self._running = self._all
+        self.attached = self._interrupted = False
+        self.freeze = self._first_freeze
+        self._running = EVERYBODY
         self._stepping = 0
         self._places.clear()
         self._kept.clear()
@@ -213,11 +229,12 @@ class RunControl:
         if hit.reason:
             return Stop(hit.vcpu, TRAP, f"{hit.reason}:{hit.address:x};")
         self._places[hit.vcpu] = hit.address
-        return Stop(hit.vcpu, TRAP, "swbreak:;")
+        return Stop(hit.vcpu, TRAP, f"{self._breakpoints.kind_of(hit)}:;")
 
     def _stop(self, stop: Stop) -> Stop:
         """All-stop mode: everybody has stopped."""
         self._running = self._stepping = 0
+        self._last = stop
         return stop
 
     def _queue(self, stop: Stop) -> None:
@@ -230,8 +247,11 @@ class RunControl:
         active = active_interrupts(self._target.domain.vgic, self._target.vcpu(vcpu))
         return active[0].intid if active else None
 
-    def _peek(self, vcpu: int, address: int, length: int) -> bytes:
-        return read(self._target, vcpu, address, length)
+    def _peek(self, vcpu: int, address: int, length: int) -> bytes | None:
+        try:
+            return read(self._target, vcpu, address, length)
+        except Refused:  # a read that would stop Xen (variant xen)
+            return None
 
 
 def _numbers(mask: int) -> list[int]:

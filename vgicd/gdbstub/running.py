@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from vgicd.gdbstub import replies, thread_ids
 from vgicd.gdbstub.replies import OK, UNSUPPORTED, Malformed
 from vgicd.gdbstub.row import Row
-from vgicd.gdbstub.run_control import INTERRUPTED, NOTHING
+from vgicd.gdbstub.run_control import EVERYBODY, INTERRUPTED, NOTHING
 from vgicd.gdbstub.target import Refused
 
 if TYPE_CHECKING:
@@ -37,10 +37,9 @@ def _what_actions(_stub: Stub, _: bytes) -> bytes:
 def _continue(stub: Stub, arguments: bytes) -> bytes | None:
     """For each thread the first action that names it counts."""
     masks = {b"c": 0, b"s": 0, b"t": 0}
-    everybody = (1 << stub.target.vcpus) - 1
-    left = everybody
+    left = EVERYBODY
     for action, vcpu in _actions(arguments):
-        named = everybody if vcpu == thread_ids.ALL else everybody & 1 << (stub.vcpu if vcpu < 0 else vcpu)
+        named = _named(stub, vcpu)
         masks[action] |= named & left
         left &= ~named
     if masks[b"t"] and not stub.run.non_stop:
@@ -52,6 +51,13 @@ def _continue(stub: Stub, arguments: bytes) -> bytes | None:
     if masks[b"c"] | masks[b"s"]:
         _go(stub, masks[b"c"], masks[b"s"])
     return None
+
+
+def _named(stub: Stub, vcpu: int) -> int:
+    """Mask of the vCPUs that a thread id means."""
+    if vcpu == thread_ids.ALL:
+        return EVERYBODY
+    return 1 << stub.existing(stub.vcpu if vcpu == thread_ids.ANY else vcpu)
 
 
 def _actions(arguments: bytes) -> Iterator[tuple[bytes, int]]:
@@ -73,7 +79,7 @@ def _go(stub: Stub, go_on: int, step: int) -> None:
 
 
 def _continue_all(stub: Stub, _: bytes) -> None:
-    _go(stub, (1 << stub.target.vcpus) - 1, 0)
+    _go(stub, EVERYBODY, 0)
 
 
 def _step_one(stub: Stub, _: bytes) -> None:
@@ -87,7 +93,10 @@ def _taken(stub: Stub, _: bytes) -> bytes:
 
 def _ctrl_c(stub: Stub, _: bytes) -> None:
     stub.reply(OK)
-    stub.run.halt(1 << stub.vcpu, INTERRUPTED)
+    if stub.run.non_stop:
+        stub.run.halt(1 << stub.vcpu if stub.run.is_running(stub.vcpu) else EVERYBODY, INTERRUPTED)
+    else:
+        stub.interrupt()
 
 
 def _insert(stub: Stub, arguments: bytes) -> bytes:

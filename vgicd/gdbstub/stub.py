@@ -21,7 +21,7 @@ from vgicd.gdbstub.features import Features
 from vgicd.gdbstub.monitor import Monitor
 from vgicd.gdbstub.monitor.trace import render
 from vgicd.gdbstub.row import Row
-from vgicd.gdbstub.run_control import FREEZES, INTERRUPTED, RunControl, Stop
+from vgicd.gdbstub.run_control import FREEZES, RunControl, Stop
 from vgicd.gdbstub.symbol_file import SymbolFile
 from vgicd.gdbstub.target import EVERYTHING, Refused, Target
 
@@ -61,7 +61,7 @@ class Stub:
         self.monitor = Monitor(self)
         self.refusal = ""  # the last refusal's sentence
         self.mask = 0  # as a watcher
-        self.documents: dict[bytes, bytes] = {}  # being read in parts
+        self.document = (b"", b"")  # that is being read in parts: its name, and what it says
         self._general = 0  # the vCPU that gdb has selected
         self._decoder = packets.Decoder()
         self._acks = True
@@ -93,7 +93,8 @@ class Stub:
                     if self._acks:
                         self.out += b"-"
                 case packets.Nak():
-                    if self._acks:  # without acks gdb says it when it is tired of waiting: nothing is to be done
+                    # Without acks gdb says it when it is tired of waiting; what is not sent yet needs no repetition.
+                    if self._acks and not self.out:
                         self.out += self._last
                 case packets.Break():
                     self.interrupt()
@@ -151,6 +152,12 @@ class Stub:
         """Everything that is asked from now on is about `vcpu`."""
         self._general = vcpu
 
+    def existing(self, vcpu: int) -> int:
+        """`vcpu`, if there is such a thread; Refused otherwise."""
+        if not 0 <= vcpu < self.target.vcpus:
+            raise Refused(f"There is no thread {vcpu + 1}: the domain has {self.target.vcpus} vCPUs.")
+        return vcpu
+
     def thread(self, vcpu: int) -> str:
         """The id of the thread that `vcpu` is, as this gdb writes it."""
         return thread_ids.name(vcpu, multiprocess=self.features.multiprocess)
@@ -161,18 +168,14 @@ class Stub:
         """The T packet for `stop`; gdb takes its thread for the selected one."""
         if not self.run.non_stop:
             self.select(stop.vcpu)
-        reason = stop.reason
-        if reason.startswith("swbreak") and not self.features.swbreak:
-            reason = ""
-        text = f"T{stop.signal:02x}{reason}thread:{self.thread(stop.vcpu)};core:{stop.vcpu:x};"
-        return text.encode()
+        reason = "" if stop.reason in self.features.untold else stop.reason
+        core = self.target.vcpu(stop.vcpu).pcpu
+        return f"T{stop.signal:02x}{reason}thread:{self.thread(stop.vcpu)};core:{core:x};".encode()
 
     def interrupt(self) -> None:
         """Ctrl-C in all-stop mode."""
         if not self.run.non_stop and self.run.attached:
-            first = self.vcpu if self.run.is_running(self.vcpu) else None
-            stop = self.run.halt(1 << first if first is not None else EVERYTHING, INTERRUPTED)
-            self.report(stop)
+            self.report(self.run.interrupt(self.vcpu))
 
     def report(self, stop: Stop | None) -> None:
         """Tell gdb of `stop`, in all-stop mode."""
@@ -237,7 +240,7 @@ class Stub:
     def say(self, text: str) -> None:
         """Print `text` on gdb's console, if it would be taken now."""
         if self._console_open():
-            self.out += packets.encode(b"O" + text.encode().hex().encode())
+            self.reply(b"O" + text.encode().hex().encode())
 
     def _tell(self, events: Sequence[Event]) -> None:
         if not self._console_open():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.gdbstub.rsp import EVERYTHING, GICC, GICD, World, op
+from vgicd.domain.config import DomainConfig
 from vgicd.gdbstub.stub import StubOptions
 
 GO = b"vCont;c:p1.-1"
@@ -101,16 +102,28 @@ def test_what_one_operation_reaches_is_told_stop_by_stop_if_still_set() -> None:
     assert gdb.tell(GO) == []
 
 
-def test_ctrl_c_stops_a_running_guest_and_means_nothing_to_a_stopped_one() -> None:
-    world = World()
-    gdb = world.debugger()
+def test_ctrl_c_stops_a_running_guest() -> None:
+    gdb = World().debugger()
     gdb.connect()
-    gdb.stub.receive(b"\x03")
-    assert gdb.told() == []
     gdb.tell(GO)
     gdb.stub.receive(b"\x03")
     assert gdb.told() == ["T02thread:p1.1;core:0;"]
     assert gdb.target.held == EVERYTHING
+
+
+def test_ctrl_c_that_crosses_a_stop_counts_when_gdb_goes_on() -> None:
+    """Else a breakpoint whose condition never holds, and which is hit all the time, would make gdb deaf to Ctrl-C."""
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.break_at("irq27_raise")
+    gdb.tell(GO)
+    raise_ppi(world, 27, 2)
+    gdb.stub.receive(b"\x03")
+    assert gdb.told() == ["T05swbreak:;thread:p1.3;core:2;"]
+    assert gdb.ask(b"vCont;s:p1.3") == "T05thread:p1.3;core:2;"
+    assert gdb.tell(GO) == ["T02thread:p1.1;core:0;"]
+    assert gdb.tell(GO) == []
 
 
 def test_with_the_scheduler_locked_the_other_vcpus_stay_held() -> None:
@@ -341,3 +354,125 @@ def test_a_guest_that_another_holds_is_said_to_be_held() -> None:
     other.connect()
     (line,) = gdb.tell(GO)
     assert "gdb#2 holds it, too" in bytes.fromhex(line[1:]).decode()
+
+
+# --- what no gdb sends, and resets ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packet", [b"vCont;c:p1.5", b"vCont;c:ffffffff", b"vCont;s:p1.9;c:fffffffffffffffffffffff"])
+def test_a_thread_that_does_not_exist_cannot_go_on(packet: bytes) -> None:
+    gdb = World().debugger()
+    gdb.connect("error-message+")
+    assert gdb.ask(packet).startswith("E.There is no thread")
+    assert gdb.target.held == EVERYTHING
+
+
+def test_why_it_stopped_stays_the_answer_until_it_goes_on() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    assert gdb.ask(b"Z2,%x,4" % ISENABLER1) == "OK"
+    gdb.tell(GO)
+    world.write(3, GICD, 0x184, 0xFFFF)
+    world.write(3, GICD, 0x104, 1)
+    (told,) = gdb.told()
+    assert gdb.ask(b"?") == told
+
+
+def test_asking_why_stops_what_runs() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    gdb.tell(GO)
+    assert gdb.ask(b"?") == "T05thread:p1.1;core:0;"
+    assert gdb.target.held == EVERYTHING
+
+
+def test_a_hardware_breakpoint_is_called_one() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.ask(b"Z1,%x,1" % gdb.address("irq27_raise"))
+    gdb.tell(GO)
+    raise_ppi(world, 27, 1)
+    assert gdb.told() == ["T05hwbreak:;thread:p1.2;core:1;"]
+
+
+def test_a_gdb_that_attaches_again_holds_again() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    assert gdb.ask(b"D;1") == "OK"
+    assert gdb.target.held == 0
+    assert gdb.ask(b"vAttach;1") == "T05thread:p1.1;core:0;"
+    assert gdb.target.held == EVERYTHING
+
+
+def test_a_vcpu_whose_stop_gdb_has_not_taken_stays_where_it_is() -> None:
+    """gdb lets everybody go on while a stop is on its way to it: of the vCPU that stopped it does not mean that."""
+    world = World()
+    gdb = world.debugger()
+    assert gdb.connect(non_stop=True) == "OK"
+    gdb.break_at("irq27_raise")
+    raise_ppi(world, 27, 0)
+    raise_ppi(world, 27, 1)
+    assert gdb.told() == ["%Stop:T05swbreak:;thread:p1.1;core:0;"]
+    assert gdb.tell(b"vCont;c") == ["OK"]
+    assert gdb.target.held == 0b11
+    assert gdb.ask(b"vStopped") == "T05swbreak:;thread:p1.2;core:1;"
+    assert gdb.ask(b"vStopped") == "OK"
+    assert gdb.tell(b"vCont;c") == ["OK"]
+    assert gdb.target.held == 0
+
+
+def test_ctrl_c_in_non_stop_mode_finds_a_vcpu_that_runs() -> None:
+    gdb = World(vcpus=2).debugger()
+    gdb.connect(non_stop=True)
+    gdb.tell(b"vCont;t:p1.1")
+    gdb.ask(b"vStopped")
+    assert gdb.tell(b"vCtrlC") == ["OK", "%Stop:T02thread:p1.2;core:1;"]
+
+
+def test_a_reset_with_more_vcpus_leaves_all_of_them_running() -> None:
+    world = World(vcpus=2)
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.break_at("vgic_raise")
+    gdb.tell(GO)
+    world.guest(op.Reset(DomainConfig(vcpus=4)))
+    raise_ppi(world, 27, 3)
+    assert gdb.told() == ["T05swbreak:;thread:p1.4;core:3;"]
+    gdb.tell(GO)
+    assert gdb.target.held == 0
+
+
+def test_a_reset_with_fewer_vcpus_leaves_one_to_interrupt() -> None:
+    world = World(vcpus=4)
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.tell(b"vCont;c:p1.4")
+    world.guest(op.Reset(DomainConfig(vcpus=2)))
+    gdb.stub.receive(b"\x03")
+    assert gdb.told() == ["T02thread:p1.1;core:0;"]
+
+
+def test_watchpoints_whose_place_a_reset_took_away_are_never_reached() -> None:
+    world = World(vcpus=4)
+    gdb = world.debugger()
+    gdb.connect()
+    of_vcpu3 = next(window.base for window in gdb.target.layout.windows if window.name == "gicc3")
+    assert gdb.ask(b"Z2,%x,4" % (of_vcpu3 + 4)) == "OK"
+    assert gdb.ask(b"Z2,%x,4" % ISENABLER1) == "OK"
+    gdb.tell(GO)
+    world.guest(op.Reset(DomainConfig(vcpus=2)))
+    world.write(1, GICC, 4, 0x80)
+    assert gdb.told() == []
+    world.write(1, GICD, 0x104, 0x100)
+    assert gdb.told() == ["T05watch:8000104;thread:p1.2;core:1;"]
+
+
+def test_watchpoints_have_a_limit() -> None:
+    gdb = World().debugger()
+    gdb.connect("error-message+")
+    answers = [gdb.ask(b"Z4,%x,1" % (0x08000000 + n)) for n in range(300)]
+    assert answers[:256] == ["OK"] * 256
+    assert answers[256].startswith("E.There are 256 watchpoints")
+    assert gdb.ask(b"Z4,8000000,1") == "OK"
