@@ -86,7 +86,7 @@ def _document(stub: Stub, kind: bytes, annex: bytes) -> bytes | None:
         case b"features" if annex == b"target.xml":
             return target_xml.target_description(target).encode()
         case b"features":
-            raise Malformed(f"There is no file {annex!r}: the description is one, target.xml.")
+            raise Malformed(f"There is no file {annex[:40]!r}: the description is one, target.xml.")
         case b"threads":
             return target_xml.threads(target, multiprocess=stub.features.multiprocess).encode()
         case b"memory-map":

@@ -66,7 +66,7 @@ def _actions(arguments: bytes) -> Iterator[tuple[bytes, int]]:
         action, colon, thread = entry.partition(b":")
         kind = action[:1].lower()
         if kind not in (b"c", b"s", b"t"):
-            raise Malformed(f"{action!r} is no action of vCont.")
+            raise Malformed(f"{action[:40]!r} is no action of vCont.")
         yield kind, thread_ids.parse(thread) if colon else thread_ids.ALL
 
 

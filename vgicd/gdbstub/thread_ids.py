@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from vgicd.gdbstub import replies
+from vgicd.gdbstub.replies import Malformed
+
 PROCESS: Final = 1
 ALL: Final = -1
 """Every thread, where a vCPU's number may stand."""
@@ -22,7 +25,7 @@ def parse(text: bytes) -> int:
         if not dot:
             text = b"-1"
         if _number(process) not in (PROCESS, -1, 0):
-            raise BadThread(f"There is no process {process!r}.")
+            raise BadThread(f"There is no process {process[:40]!r}.")
     match _number(text):
         case -1:
             return ALL
@@ -36,12 +39,9 @@ def _number(text: bytes) -> int:
     if text == b"-1":
         return -1
     try:
-        number = int(text, 16)
-    except ValueError:
-        number = -1
-    if number < 0 or not text.isalnum():
-        raise BadThread(f"{text!r} is no thread id.")
-    return number
+        return replies.number(text)
+    except Malformed:
+        raise BadThread(f"{text[:40]!r} is no thread id.") from None
 
 
 def name(vcpu: int, *, multiprocess: bool) -> str:
