@@ -24,3 +24,12 @@ def test_every_file_that_the_page_names_exists() -> None:
     named = re.findall(r"\]\(([^)#:]+)\)", prose)
     assert named
     assert [name for name in named if not (page.PAGE.parent / name).exists()] == []
+
+
+def test_what_the_readme_shows_of_gdb_is_on_the_page() -> None:
+    readme = (page.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = page.PAGE.read_text(encoding="utf-8")
+    (block,) = [text for kind, text in page.parts(readme) if kind == "gdb"]
+    commands = re.findall(r"^\(gdb\) .*\n(?:(?!\(gdb\) ).*\n)*", block, re.MULTILINE)
+    assert len(commands) > 4
+    assert [command for command in commands if command not in shown] == []
