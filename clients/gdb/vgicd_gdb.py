@@ -20,6 +20,7 @@ from __future__ import annotations
 _OTHERS_NAMES = dict(globals())  # `source` runs a file among everybody's names; see the end
 
 import atexit
+import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -1206,6 +1207,7 @@ class Connect(Command):
 
     def run(self, text: str) -> str:
         daemon.open(parse_address(text) if text else None)
+        Window.silent_until = 0.0
         return introduction()
 
     def candidates(self, before: list[str]) -> Iterable[str]:
@@ -1553,13 +1555,8 @@ class Watcher:
         self._about = " ".join([*kinds, *(["of"] if intids else []), *map(str, intids)])
         self._ended = threading.Event()
         arguments = (link, frozenset(intids), self._ended)
-        self._thread = threading.Thread(target=self._work, args=arguments, name="vgic watch", daemon=True)
-        # The thread inherits this mask: signals are for gdb's own thread.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            self._thread.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._thread = threading.Thread(target=self._work, args=arguments, name="vgic watch")
+        start_thread(self._thread)
 
     def stop(self) -> None:
         """End the thread, if there is one; it looks every `SLICE`."""
@@ -1678,12 +1675,48 @@ class Prompt:
         """Write `text`, on lines of its own."""
         if not text:
             return
+        with undisturbed():
+            self._write(text)
+
+    def _write(self, text: str) -> None:
         waiting = self._shown and self._terminal
         clear = "\n" if tui_is_active() else "\r\x1b[K"
         gdb.write((clear if waiting else "") + text)
         if waiting:
             gdb.write(gdb.prompt_hook("") if callable(gdb.prompt_hook) else gdb.parameter("prompt"))
         gdb.flush()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """For what gdb does without having been asked to.
+
+    There is no --Type <RET>-- in it. A Ctrl-C that comes meanwhile is meant for gdb, which is not to find it in our
+    code, as KeyboardInterrupt, but gets it afterwards.
+    """
+    pages = gdb.parameter("pagination")
+    try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            if pages:
+                gdb.execute("set pagination off", to_string=True)
+            yield
+        finally:
+            if pages:
+                gdb.execute("set pagination on", to_string=True)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except KeyboardInterrupt:
+        start_thread(threading.Timer(SLICE / 2, os.kill, (os.getpid(), signal.SIGINT)))
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread that gets no signals, which are for gdb's own, and that does not keep gdb from ending."""
+    thread.daemon = True
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def tui_is_active() -> bool:

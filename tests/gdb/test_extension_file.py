@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 
 import pytest
 
 from tests.gdb.extension import EXTENSION
 from vgicd.export import gdb_tables
+from vgicd_client import Plane, Space
+from vgicd_protocol.frames import Opcode, Role
 
 TEXT = EXTENSION.read_text(encoding="utf-8")
 TREE = ast.parse(TEXT)
+
+
+def constants() -> dict[str, object]:
+    """What the file assigns from literals at its top level, by name."""
+    found: dict[str, object] = {}
+    for node in TREE.body:
+        if isinstance(node, ast.Assign):
+            with contextlib.suppress(ValueError):  # no literal
+                value = ast.literal_eval(node.value)
+                names = ast.literal_eval(f"[{quoted(node.targets[0])}]")
+                found |= zip(names, value if isinstance(node.targets[0], ast.Tuple) else [value], strict=True)
+    return found
+
+
+def quoted(target: ast.expr) -> str:
+    names = target.elts if isinstance(target, ast.Tuple) else [target]
+    return ", ".join(repr(ast.unparse(name)) for name in names)
+
+
+def test_its_numbers_are_those_of_the_protocol() -> None:
+    known = constants()
+    opcodes = ("HELLO", "READ", "LINE", "VECTOR", "LR_GET", "IRQ_INFO", "DUMP", "SUBSCRIBE")
+    assert {name: known[name] for name in opcodes} == {name: Opcode[name] for name in opcodes}
+    assert (known["EVENT_FRAME"], known["ERROR_FRAME"]) == (Opcode.EVENT | 0x80, Opcode.ERROR | 0x80)
+    assert known["BYE_REPLY"] == Opcode.BYE | 0x80
+    assert known["SPACES"] == {name: Space[name] for name in ("GICD", "GICC", "GICH")}
+    assert known["ROLES"] == tuple(role.name.lower() for role in Role)
+    assert known["DEBUG"] == Plane.DEBUG << 4
 
 
 def test_its_tables_are_fresh() -> None:

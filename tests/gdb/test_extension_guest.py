@@ -13,7 +13,7 @@ from tests.gdb.extension import EXTENSION, NOT_FOR_USERS, set_up
 from tests.gdb.gdbs import Gdb
 from tests.gdb.transcript import Session
 from tests.tools import require_tool
-from vgicd_client import Client, PrivateDaemon, connect, private_daemon
+from vgicd_client import Client, Entry, PrivateDaemon, Space, connect, private_daemon
 
 pytestmark = pytest.mark.gdbs("multiarch")  # Debian's plain gdb knows no AArch64
 PATIENCE = 30.0
@@ -105,6 +105,32 @@ def test_events_are_printed_while_the_guest_runs(session: Session, gic: Client) 
     session.interrupt()
     assert "SIGINT" in session.wait()
     assert "line           high" in session.run("vgic irq 42")
+
+
+def test_a_ctrl_c_that_finds_gdb_in_our_code_still_stops_the_guest(session: Session) -> None:
+    """Python would make a KeyboardInterrupt of it, in what gdb has called by itself, and the guest would run on."""
+    body = "with vgicd_gdb.undisturbed(): os.kill(os.getpid(), signal.SIGINT)"
+    session.run("python import os, signal, threading, vgicd_gdb")
+    session.run(f"python program = 'def pressed():\\n {body}'")
+    session.run("python exec(program)")
+    for _ in range(3):
+        session.run("python threading.Timer(0.2, gdb.post_event, (pressed,)).start()")
+        session.start("continue")
+        assert "SIGINT" in session.wait()
+
+
+def test_ctrl_c_stops_the_guest_while_events_pour_in(session: Session, daemon: PrivateDaemon) -> None:
+    session.run("vgic watch access")
+    with connect(daemon.address, "guest") as guest:
+        for _ in range(3):
+            session.start("continue")
+            session.until("Continuing")
+            for _ in range(3):
+                guest.vector([Entry.reading(0, Space.GICC, 0x014)] * 300)
+            session.until("more events came at once")
+            session.interrupt()
+            assert "SIGINT" in session.wait()
+    session.run("vgic watch off")
 
 
 def test_a_breakpoint_in_the_guest_may_depend_on_the_gic(session: Session, gic: Client) -> None:
