@@ -1822,7 +1822,7 @@ def text_of(value: Any) -> str | None:
 
 
 class ListRegisterPrinter:
-    """`struct gich_lr` as <LR virq=27 PENDING prio=0x10 HW->27>; p/r shows its members."""
+    """A list register, in either of its layouts, as <LR virq=27 PENDING prio=0x10 HW->27>; p/r shows its members."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -1854,7 +1854,7 @@ def word_of(value: Any) -> int:
 def printer_of(value: Any) -> Any:
     """gdb asks this for every value: a printer, or None."""
     tag = value.type.strip_typedefs().tag
-    if tag == "gich_lr":
+    if tag in ("gich_lr", "gich_lr_software"):
         return ListRegisterPrinter(value)
     if tag in ("gich_hcr", "gich_misr"):
         return FlagsPrinter(tag.upper(), value)

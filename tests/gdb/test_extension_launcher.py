@@ -82,6 +82,24 @@ def test_a_daemon_without_an_endpoint_is_told_how_to_have_one() -> None:
     assert "start the daemon with `vgicd serve --gdb`, or name its gdb socket with --rsp" in done.stderr
 
 
+def test_it_waits_for_a_daemon_that_is_about_to_come(tmp_path: Path, gdb: Gdb) -> None:
+    address = f"unix:{tmp_path / 'd.sock'}"
+    clean = {key: value for key, value in os.environ.items() if key != "VGICD_ADDRESS"}
+    batch = ("gdb", "--gdb", gdb.command[0], "--", *BATCH)
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "vgicd_client.ctl.main", "-a", address, "--wait", "60", *batch],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=clean,
+    )
+    endpoint = f"--gdb=unix:{tmp_path / 'd.gdb'}"
+    with private_daemon("--unix", address.removeprefix("unix:"), endpoint, "--gdb-arch", "x86-64", vcpus=2):
+        said, _ = waiting.communicate(timeout=60)
+    assert f"{address}: domain default" in said
+    assert 'Thread 1.2 "vcpu1"' in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

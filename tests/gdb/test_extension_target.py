@@ -76,6 +76,7 @@ def test_the_selected_thread_chooses_the_vcpu(extended: Session) -> None:
 def test_structures_are_printed_as_what_they_mean(extended: Session) -> None:
     assert "<LR virq=33 PENDING prio=0xa0>, <LR empty>" in extended.run("print gich.LR")
     assert extended.run("output gich.LR[0]") == "<LR virq=40 ACTIVE prio=0x80>"
+    assert extended.run("output gich_lr_software[0]") == "<LR virq=40 ACTIVE prio=0x80>"
     assert "State = ACTIVE" in extended.run("print/r gich.LR[0]")
     assert extended.run("output gich.HCR").startswith("<HCR En")
     assert extended.run("output gich.MISR") == "<MISR none>"

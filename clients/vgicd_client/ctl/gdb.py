@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import closing
+import time
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -12,7 +12,16 @@ import click
 
 from vgicd_client import addresses
 from vgicd_client.addresses import Address
-from vgicd_client.ctl.session import ENVIRONMENT, EXIT_FAILED, EXIT_UNREACHABLE, Session, fail, only_daemon, talks
+from vgicd_client.ctl.session import (
+    ENVIRONMENT,
+    EXIT_FAILED,
+    EXIT_UNREACHABLE,
+    RETRY_SECONDS,
+    Session,
+    fail,
+    only_daemon,
+    talks,
+)
 from vgicd_client.errors import AddressError
 
 EXTENSION: Final = "vgicd_gdb.py"
@@ -54,7 +63,7 @@ def gdb(
     if daemon is None and rsp is None:
         daemon = only_daemon()
     where = addresses.parse(rsp) if rsp is not None else beside(addresses.parse(daemon or ""))
-    _check(where)
+    _check(where, session.wait)
     environment = os.environ | ({ENVIRONMENT: daemon} if daemon else {})
     _become(path, [program, *options(where, symbols), *arguments], environment)
 
@@ -100,21 +109,25 @@ def _program(program: str) -> str:
     return path
 
 
-def _check(where: Address) -> None:
-    """End with a sentence unless somebody listens there."""
+def _check(where: Address, wait: float) -> None:
+    """End with a sentence unless somebody listens there, if need be after `wait` seconds."""
     if where.transport == "seqpacket":
         raise AddressError(f"{where}: gdb speaks over unix:PATH or tcp:HOST:PORT")
-    try:
-        sock = addresses.open_socket(where, _REACH_SECONDS)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        fail(
-            EXIT_UNREACHABLE,
-            f"nobody serves gdb at {where} ({reason}): start the daemon with `vgicd serve --gdb`, or name its gdb "
-            "socket with --rsp",
-        )
-    with closing(sock):
-        return
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            sock = addresses.open_socket(where, _REACH_SECONDS)
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                fail(
+                    EXIT_UNREACHABLE,
+                    f"nobody serves gdb at {where} ({error.strerror or error}): start the daemon with "
+                    "`vgicd serve --gdb`, or name its gdb socket with --rsp",
+                )
+            time.sleep(RETRY_SECONDS)
+        else:
+            sock.close()
+            return
 
 
 def _become(path: str, command: list[str], environment: dict[str, str]) -> NoReturn:
