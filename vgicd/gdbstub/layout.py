@@ -32,7 +32,8 @@ _GICH_SIZE: Final = 0x1000
 _BLOCK: Final = 0x10_0000  # fake code and stacks together
 _IDLE: Final = 0x40  # from the start of the text; not its first byte, which symbolless tools call the entry
 _TEXT_SIZE: Final = 0x1000
-_IRQ: Final = 0x1_0000
+_IRQ: Final = 0x1_0000  # irq0; the slots of no INTID precede it, so that a reset with fewer SPIs moves nothing
+_ANY, _DOMAIN, _SLOTS_BEFORE = 0, 1, 2  # the slot of any INTID, and the domain's own
 _STACKS: Final = 0x8_0000
 STACK_SIZE: Final = 0x8000
 """Bytes of a vCPU's fake stack: room for a frame of every INTID."""
@@ -79,8 +80,8 @@ class AddressSpace:
         block = _free(_FREE_CODE, _BLOCK, found)
         self.code = (block, _TEXT_SIZE)
         self.idle = block + _IDLE
-        self.irq_base = block + _IRQ
-        self.irq_size = (nr_irqs + 2) * SLOT
+        self.irq_base = block + _IRQ - _SLOTS_BEFORE * SLOT
+        self.irq_size = (_SLOTS_BEFORE + nr_irqs) * SLOT
         self._stacks = block + _STACKS
         self.windows: tuple[Window, ...] = tuple(self._windows(found, block))
 
@@ -129,7 +130,7 @@ class AddressSpace:
 
     def slot(self, intid: int) -> int:
         """Where irq`intid` begins."""
-        return self.irq_base + intid * SLOT
+        return self.irq_base + (_SLOTS_BEFORE + intid) * SLOT
 
     def place_at(self, address: int) -> Place | None:
         """What the fake code at `address` means: an address within STEP of an edge's is that edge's."""
@@ -137,9 +138,9 @@ class AddressSpace:
         if not 0 <= offset < self.irq_size:
             return None
         slot, index = offset // SLOT, offset % SLOT // STEP
-        if slot < self.nr_irqs:
-            return Place(slot, lifecycle.EDGES[index])
-        if slot == self.nr_irqs:
+        if slot >= _SLOTS_BEFORE:
+            return Place(slot - _SLOTS_BEFORE, lifecycle.EDGES[index])
+        if slot == _ANY:
             return Place(None, lifecycle.EDGES[index]) if index else None
         return Place(None, lifecycle.DOMAIN_EDGES[index]) if index < len(lifecycle.DOMAIN_EDGES) else None
 
@@ -153,9 +154,9 @@ class AddressSpace:
             for symbol, offset in lifecycle.slot_symbols(intid, names):
                 yield symbol, self.slot(intid) + offset, STEP
         for symbol, offset in lifecycle.any_symbols():
-            yield symbol, self.slot(self.nr_irqs) + offset, STEP
+            yield symbol, self.irq_base + _ANY * SLOT + offset, STEP
         for symbol, offset in lifecycle.domain_symbols():
-            yield symbol, self.slot(self.nr_irqs + 1) + offset, STEP
+            yield symbol, self.irq_base + _DOMAIN * SLOT + offset, STEP
 
 
 def _packed(regions: Iterable[Region]) -> list[int]:

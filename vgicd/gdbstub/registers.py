@@ -67,7 +67,10 @@ class VendorRegister(NamedTuple):
 
 @lru_cache(maxsize=64)
 def vendor_registers(nr_lrs: int) -> tuple[VendorRegister, ...]:
-    """Our registers, for vCPUs of `nr_lrs` list registers, in order of their numbers."""
+    """Our registers, for vCPUs of `nr_lrs` list registers, in order of their numbers.
+
+    A register has the same number whatever `nr_lrs` is: a gdb that was told of other ones is not answered by another.
+    """
     words = [
         (frame.register_name(offset).lower(), 32, feature, space, offset, row)
         for frame, feature, space in ((GICC, GICC_FEATURE, Space.GICC), (GICH, GICH_FEATURE, Space.GICH))
@@ -76,8 +79,9 @@ def vendor_registers(nr_lrs: int) -> tuple[VendorRegister, ...]:
         for offset in range(row.offset, row.offset + (4 * nr_lrs if row is _LRS else row.length), 4)
     ]
     found = [VendorRegister(number, *word) for number, word in enumerate(words, FIRST)]
-    found.append(VendorRegister(FIRST + len(found), LINE, 32, DOMAIN_FEATURE))
-    found.append(VendorRegister(FIRST + len(found), ORDER, 64, DOMAIN_FEATURE))
+    behind = FIRST + len(found) - nr_lrs + _LRS.length // 4  # the list registers, of which there may be more
+    found.append(VendorRegister(behind, LINE, 32, DOMAIN_FEATURE))
+    found.append(VendorRegister(behind + 1, ORDER, 64, DOMAIN_FEATURE))
     return tuple(found)
 
 
@@ -142,9 +146,9 @@ def _core(target: Target, vcpu: int, number: int, bits: int, pc: int) -> bytes:
 
 
 def _find(target: Target, number: int) -> VendorRegister:
-    registers = registers_of(target)
-    if not FIRST <= number < FIRST + len(registers):
-        raise Refused(
-            f"There is no register {number}: connect again if the domain has been reset with another configuration."
-        )
-    return registers[number - FIRST]
+    for register in registers_of(target):
+        if register.number == number:
+            return register
+    raise Refused(
+        f"There is no register {number}: connect again if the domain has been reset with another configuration."
+    )

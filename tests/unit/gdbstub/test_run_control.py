@@ -479,3 +479,17 @@ def test_watchpoints_have_a_limit() -> None:
     assert answers[:256] == ["OK"] * 256
     assert answers[256].startswith("E.There are 256 watchpoints")
     assert gdb.ask(b"Z4,8000000,1") == "OK"
+
+
+def test_breakpoints_are_where_they_were_after_a_reset_with_other_spis() -> None:
+    world = World(vcpus=2, spis=64)
+    gdb = world.debugger()
+    gdb.connect()
+    before = {name: at for name, at, _ in gdb.target.layout.symbols({})}
+    gdb.break_at("vgic_raise")
+    gdb.tell(GO)
+    world.guest(op.Reset(DomainConfig(vcpus=2, spis=32)))
+    after = {name: at for name, at, _ in gdb.target.layout.symbols({})}
+    assert after.items() < before.items()
+    raise_ppi(world, 27, 1)
+    assert gdb.told() == ["T05swbreak:;thread:p1.2;core:1;"]
