@@ -10,7 +10,15 @@ import pytest
 from tests.gdb import scenes
 from tests.gdb.conftest import Board, Sessions
 from tests.gdb.gdbs import Gdb
-from tests.gdb.transcript import Session
+from tests.gdb.transcript import PATIENCE, Session
+
+
+def until_running(session: Session) -> None:
+    """Wait until the stub has been asked to let the guest run."""
+    until = time.monotonic() + PATIENCE
+    while not any(text.startswith("vCont;c") for text in session.sent):
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def test_stepping_off_a_breakpoint_answers_for_the_thread_that_was_stepped(sessions: Sessions, board: Board) -> None:
@@ -131,10 +139,7 @@ def test_maintenance_and_kick_are_breakpoints(sessions: Sessions, board: Board) 
 def test_ctrl_c_stops_and_continues(gdb: Gdb, session: Session, board: Board) -> None:
     for _ in range(3):
         session.start("continue")
-        until = time.monotonic() + 10
-        while not any(text.startswith("vCont") or text == "c" for text in session.sent):
-            assert time.monotonic() < until
-            time.sleep(0.005)
+        until_running(session)
         session.interrupt()
         assert "received signal SIGINT, Interrupt." in session.wait()
         assert "\x03" in session.sent
@@ -240,3 +245,13 @@ def test_however_gdb_leaves_the_guest_runs_on(end: str, session: Session, board:
                 session.run(end)
         held.result()
         guest.write(0, "GICC_PMR", 0x90).result()
+
+
+def test_a_breakpoint_where_nothing_is_writes_nothing(session: Session, board: Board) -> None:
+    """To an empty answer to Z0 gdb writes a breakpoint instruction into the register."""
+    with board.unchanged():
+        session.run("break *0x8000104")
+        session.run("hbreak *0x8010000")
+        session.allowed.append("Cannot insert")
+        assert "Cannot insert" in session.run("continue", seconds=5)
+    assert not [text for text in (p.text for p in session.tap.packets) if text.startswith(("X8", "M8"))]
