@@ -7,7 +7,7 @@
         assert session.accesses() == ["m801000c,4"]
 
 A test that takes `gdb`, `board` or `session` runs once per gdb of `gdbs.NAMES`, or of its marker `gdbs`; in the
-ordinary suite only with those of `gdbs.EVERYDAY`, or with the one that the marker names.
+ordinary suite only with those of `gdbs.EVERYDAY`, those of its marker `everyday`, or the only one that `gdbs` names.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ Sessions = Callable[..., Session]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gdb" not in metafunc.fixturenames:
         return
-    marker = metafunc.definition.get_closest_marker("gdbs")
-    parameters = []
-    for name in marker.args if marker else gdbs.NAMES:
-        long = () if name in gdbs.EVERYDAY or (marker and len(marker.args) == 1) else (pytest.mark.long,)
-        parameters.append(pytest.param(name, marks=long))
+    only = metafunc.definition.get_closest_marker("gdbs")
+    more = metafunc.definition.get_closest_marker("everyday")
+    names = only.args if only else gdbs.NAMES
+    everyday = {*gdbs.EVERYDAY, *(more.args if more else ()), *(names if len(names) == 1 else ())}
+    parameters = [pytest.param(name, marks=() if name in everyday else (pytest.mark.long,)) for name in names]
     metafunc.parametrize("gdb", parameters, indirect=True)
 
 

@@ -12,6 +12,9 @@ from tests.gdb.conftest import Board, Sessions
 from tests.gdb.gdbs import Gdb
 from tests.gdb.transcript import PATIENCE, Session
 
+pytestmark = pytest.mark.everyday("multiarch-aarch64", "new")
+"""Each binary once, and both ways to report a watchpoint."""
+
 
 def until_running(session: Session) -> None:
     """Wait until the stub has been asked to let the guest run."""
