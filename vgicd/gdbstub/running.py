@@ -72,10 +72,13 @@ def _actions(arguments: bytes) -> Iterator[tuple[bytes, int]]:
 
 def _go(stub: Stub, go_on: int, step: int) -> None:
     stub.report(stub.run.resume(go_on, step))
-    if stub.run.anybody_runs and not stub.run.non_stop:
-        others = [who for who in stub.target.holders() if who != stub.target.who]
-        if others:
-            stub.say(f"The guest does not run yet: {', '.join(others)} holds it, too.\n")
+    if not (stub.run.anybody_runs and not stub.run.non_stop):
+        return
+    others = [who for who in stub.target.holders() if who != stub.target.who]
+    if others:
+        stub.say(f"The guest does not run yet: {', '.join(others)} holds it, too.\n")
+    if stub.run.freeze == "on":
+        stub.say("The guest does not run: interrupt, and `monitor freeze auto` lets it.\n")
 
 
 def _continue_all(stub: Stub, _: bytes) -> None:

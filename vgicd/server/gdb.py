@@ -55,7 +55,7 @@ class Debuggers:
 
     def __init__(self, config: Config, wire_clients: Callable[[], Sequence[ClientInfo]]) -> None:
         """Open the listeners. ConfigError or ListenError; then none is open."""
-        self.connections: set[GdbConnection] = set()
+        self.connections: list[GdbConnection] = []  # in order of their numbers
         self._config = config
         self._wire_clients = wire_clients
         self._numbers = count(1)
@@ -89,14 +89,14 @@ class Debuggers:
         target = ServedTarget(shared, self._arch, role, number, self._names, self.clients)
         stub = Stub(target, StubOptions(freeze=gdb.freeze, minimal=gdb.minimal))
         connection = GdbConnection(sock, stub, target, peer, transport.value, gdb, self._config.limits)
-        self.connections.add(connection)
+        self.connections.append(connection)
         logs = shared.lines.allows()
         if logs:
             log.info("gdb.open", who=target.who, role=role.name.lower(), transport=transport.value, **peer.described())
         try:
             await connection.run()
         finally:
-            self.connections.discard(connection)
+            self.connections.remove(connection)
             if logs:
                 log.info("gdb.close", who=target.who, reason=connection.reason, packets=connection.packets)
 
@@ -114,8 +114,7 @@ class Debuggers:
 
     def clients(self) -> list[ClientInfo]:
         """Everybody connected, debuggers behind the rest."""
-        debuggers = sorted(self.connections, key=lambda connection: connection.target.who)
-        return [*self._wire_clients(), *map(_described, debuggers)]
+        return [*self._wire_clients(), *map(_described, self.connections)]
 
 
 def _described(connection: GdbConnection) -> ClientInfo:

@@ -356,6 +356,15 @@ def test_a_guest_that_another_holds_is_said_to_be_held() -> None:
     assert "gdb#2 holds it, too" in bytes.fromhex(line[1:]).decode()
 
 
+def test_going_on_while_the_freeze_is_on_says_that_nothing_runs() -> None:
+    gdb = World().debugger(StubOptions(freeze="off"))
+    gdb.connect()
+    gdb.stub.set_freeze("on")
+    (said,) = gdb.tell(GO)
+    assert "`monitor freeze auto`" in bytes.fromhex(said[1:]).decode()
+    assert gdb.target.held == EVERYTHING
+
+
 # --- what no gdb sends, and resets ------------------------------------------------------------------------------------
 
 
