@@ -80,7 +80,7 @@ class RunControl:
 
     def is_running(self, vcpu: int) -> bool:
         """Does vCPU `vcpu` run, as far as gdb knows?"""
-        return bool(self._running >> vcpu & 1)
+        return bool((self._running & self._all) >> vcpu & 1)
 
     def place(self, vcpu: int) -> int:
         """$pc of `vcpu`: the breakpoint at which it stopped, else in `idle`, where it has a caller if it is nested."""
@@ -196,6 +196,8 @@ class RunControl:
         """gdb has taken the stop that it was told: the next one."""
         if self._stops:
             self._stops.popleft()
+        while self._stops and self._stops[0].vcpu >= self._target.vcpus:
+            self._stops.popleft()  # of a vCPU that a reset took away
         return self._stops[0] if self._stops else None
 
     # --- what happens -----------------------------------------------------------------------------------------------

@@ -502,3 +502,26 @@ def test_breakpoints_are_where_they_were_after_a_reset_with_other_spis() -> None
     assert after.items() < before.items()
     raise_ppi(world, 27, 1)
     assert gdb.told() == ["T05swbreak:;thread:p1.2;core:1;"]
+
+
+def test_stops_of_vcpus_that_a_reset_took_away_are_not_told_any_more() -> None:
+    world = World(vcpus=4)
+    gdb = world.debugger()
+    gdb.connect(non_stop=True)
+    assert gdb.tell(b"vCont;t:p1.-1") == ["OK", "%Stop:T00thread:p1.1;core:0;"]
+    world.guest(op.Reset(DomainConfig(vcpus=2)))
+    assert gdb.ask(b"vStopped") == "T00thread:p1.2;core:1;"
+    assert gdb.ask(b"vStopped") == "OK"
+
+
+def test_what_was_kept_for_a_vcpu_that_a_reset_took_away_is_dropped() -> None:
+    world = World(vcpus=4)
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.break_at("irq27_raise")
+    gdb.break_at("vgic_raise")
+    gdb.tell(GO)
+    raise_ppi(world, 27, 3)
+    assert gdb.told() == ["T05swbreak:;thread:p1.4;core:3;"]
+    world.guest(op.Reset(DomainConfig(vcpus=2)))
+    assert gdb.tell(GO) == []
