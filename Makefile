@@ -24,8 +24,9 @@ $(VENV)/.complete: pyproject.toml constraints.txt scripts/setup
 run: setup ## start a daemon, run an AArch64 guest against it and show what happened
 	$(PYTHON) -m vgicd_machine.demo
 
+# Two at a time, a file as a whole, so that what a module's tests share is made once; -n0 in ARGS for a debugger.
 test: setup ## the ordinary test suite
-	$(PYTEST) -m 'not long' $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m 'not long' $(ARGS)
 
 long: setup ## the tests that take more than ten seconds each
 	$(PYTEST) -m long $(ARGS)
