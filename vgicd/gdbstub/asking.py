@@ -51,8 +51,10 @@ def _select(stub: Stub, arguments: bytes) -> bytes:
     vcpu = thread_ids.parse(arguments[1:])
     if vcpu >= 0:
         stub.existing(vcpu)
-        if arguments[:1] == b"g":
-            stub.select(vcpu)
+    if arguments[:1] == b"c":
+        stub.resumed = vcpu
+    elif vcpu >= 0:
+        stub.select(vcpu)
     return OK
 
 

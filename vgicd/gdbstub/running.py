@@ -81,12 +81,16 @@ def _go(stub: Stub, go_on: int, step: int) -> None:
         stub.say("The guest does not run: interrupt, and `monitor freeze auto` lets it.\n")
 
 
-def _continue_all(stub: Stub, _: bytes) -> None:
-    _go(stub, EVERYBODY, 0)
+def _continue_chosen(stub: Stub, _: bytes) -> None:
+    _go(stub, EVERYBODY if stub.resumed < 0 else _named(stub, stub.resumed), 0)
 
 
-def _step_one(stub: Stub, _: bytes) -> None:
-    _go(stub, 0, 1 << stub.vcpu)
+def _step_chosen(stub: Stub, _: bytes) -> None:
+    """As gdbserver does it: with a thread chosen by Hc that alone, else the selected one, and the others go on."""
+    if stub.resumed >= 0:
+        _go(stub, 0, _named(stub, stub.resumed))
+    else:
+        _go(stub, EVERYBODY & ~(1 << stub.vcpu), 1 << stub.vcpu)
 
 
 def _taken(stub: Stub, _: bytes) -> bytes:
@@ -156,10 +160,10 @@ ROWS: Final = (
     Row("QNonStop", "Shall one thread's stop be no other's?", _non_stop),
     Row("vCont?", "In which ways can threads go on?", _what_actions),
     Row("vCont", "Will these threads go on, step or stop?", _continue),
-    Row("c", "Will everybody go on? (Without vCont.)", _continue_all),
-    Row("C", "Will everybody go on, with a signal? (Without vCont.)", _continue_all),
-    Row("s", "Will the selected thread step? (Without vCont.)", _step_one),
-    Row("S", "Will the selected thread step, with a signal? (Without vCont.)", _step_one),
+    Row("c", "Will what Hc named go on? (Without vCont.)", _continue_chosen),
+    Row("C", "Will what Hc named go on, with a signal? (Without vCont.)", _continue_chosen),
+    Row("s", "Will what Hc named step? (Without vCont.)", _step_chosen),
+    Row("S", "Will what Hc named step, with a signal? (Without vCont.)", _step_chosen),
     Row("vStopped", "I know of that stop; who stopped besides?", _taken),
     Row("vCtrlC", "Will you stop, in non-stop mode?", _ctrl_c),
     Row("Z", "Will you stop here, or when this is accessed?", _insert),

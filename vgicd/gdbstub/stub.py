@@ -62,6 +62,7 @@ class Stub:
         self.refusal = ""  # the last refusal's sentence
         self.mask = 0  # as a watcher
         self.document = (b"", b"")  # that is being read in parts: its name, and what it says
+        self.resumed = thread_ids.ALL  # what goes on, or steps, by the packets c and s
         self._general = 0  # the vCPU that gdb has selected
         self._decoder = packets.Decoder()
         self._acks = True

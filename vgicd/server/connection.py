@@ -235,11 +235,8 @@ class Connection(ABC):
             self.flush()
 
     def finish(self) -> None:
-        """Serve what has been received, for the last time, and say goodbye; for a daemon that stops."""
+        """Serve what has been received, for the last time, and say goodbye; for a daemon that stops and holds nobody."""
         session = self.session
-        if session.held:
-            session.hub.freeze.leave(session)
-            session.thaw()
         for _ in range(_LAST_RECEIVES):
             session.more = True
             while session.more and self.blocked_since is None and not session.closing:

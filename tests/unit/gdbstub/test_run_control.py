@@ -365,6 +365,32 @@ def test_going_on_while_the_freeze_is_on_says_that_nothing_runs() -> None:
     assert gdb.target.held == EVERYTHING
 
 
+@pytest.mark.parametrize("chosen", [b"", b"Hc-1", b"Hc0"])
+def test_without_vcont_a_step_lets_the_others_go_on(chosen: bytes) -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    gdb.ask(b"Hgp1.3")
+    if chosen:
+        assert gdb.ask(chosen) == "OK"
+    assert gdb.tell(b"s") == []
+    world.write(1, GICC, 4, 0x80)
+    assert gdb.told() == []
+    world.write(2, GICC, 4, 0x80)
+    assert gdb.told() == ["T05thread:p1.3;core:2;"]
+
+
+def test_without_vcont_a_thread_is_chosen_apart_from_the_selected_one() -> None:
+    """Else gdb would be answered for a thread that it did not step, and abort."""
+    gdb = World().debugger()
+    gdb.connect()
+    gdb.ask(b"Hgp1.1")
+    gdb.ask(b"Hcp1.4")
+    assert gdb.ask(b"s") == "T05thread:p1.4;core:3;"
+    assert gdb.tell(b"c") == []
+    assert gdb.target.held == 0b0111
+
+
 # --- what no gdb sends, and resets ------------------------------------------------------------------------------------
 
 
