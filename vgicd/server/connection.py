@@ -235,7 +235,7 @@ class Connection(ABC):
             self.flush()
 
     def finish(self) -> None:
-        """Serve what has been received, for the last time, and say goodbye; for a daemon that stops and holds nobody."""
+        """Serve what has been received, for the last time, and say goodbye; for a daemon that stops, all freezes ended."""
         session = self.session
         for _ in range(_LAST_RECEIVES):
             session.more = True
