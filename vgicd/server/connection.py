@@ -235,7 +235,7 @@ class Connection(ABC):
             self.flush()
 
     def finish(self) -> None:
-        """Serve what has been received, for the last time, and say goodbye; for a daemon that stops, all freezes ended."""
+        """Serve what has been received, for the last time, and say goodbye: the daemon stops, and no freeze is left."""
         session = self.session
         for _ in range(_LAST_RECEIVES):
             session.more = True
