@@ -13,7 +13,7 @@ class Row(NamedTuple):
     """A packet: its exact name, what gdb asks with it, and who answers.
 
     The answerer gets the stub and what follows the name; it answers the reply's payload, or None for no reply now.  It
-    may raise Refused, Malformed or BadThread.
+    may raise Refused or Malformed.
     """
 
     name: str

@@ -117,7 +117,7 @@ class Stub:
             answer = self._answer(packet)
         except Refused as refused:
             answer = self.refuse(refused.text)
-        except (replies.Malformed, thread_ids.BadThread) as error:
+        except replies.Malformed as error:
             answer = self.refuse(f"Malformed packet: {error}")
         if answer is not None:
             self.reply(answer)

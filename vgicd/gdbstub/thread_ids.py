@@ -14,18 +14,14 @@ ANY: Final = -2
 """Whichever thread."""
 
 
-class BadThread(ValueError):
-    """An id that is none, or of another process."""
-
-
 def parse(text: bytes) -> int:
-    """The vCPU that `p1.2` or `2` names, `ALL` for -1, `ANY` for 0; it need not exist. BadThread otherwise."""
+    """The vCPU that `p1.2` or `2` names, `ALL` for -1, `ANY` for 0; it need not exist. Malformed otherwise."""
     if text.startswith(b"p"):
         process, dot, text = text[1:].partition(b".")
         if not dot:
             text = b"-1"
         if _number(process) not in (PROCESS, -1, 0):
-            raise BadThread(f"There is no process {process[:40]!r}.")
+            raise Malformed(f"There is no process {process[:40]!r}.")
     match _number(text):
         case -1:
             return ALL
@@ -41,7 +37,7 @@ def _number(text: bytes) -> int:
     try:
         return replies.number(text)
     except Malformed:
-        raise BadThread(f"{text[:40]!r} is no thread id.") from None
+        raise Malformed(f"{text[:40]!r} is no thread id.") from None
 
 
 def name(vcpu: int, *, multiprocess: bool) -> str:
