@@ -2,7 +2,8 @@
 
 A breakpoint is an address of fake code, which an event of the domain reaches.  A watchpoint is a range of register
 addresses, which a guest's access touches, whoever's; accesses of the DEBUG plane are none.  A watch for writes counts
-only what it finds changed since the vCPUs went on, because gdb would silently go on by itself for the rest.
+only what it finds changed since the vCPUs went on, or since its last hit where others ran on, because gdb would
+silently go on by itself for the rest.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Watch(NamedTuple):
     address: int
     length: int
     window: Window
-    before: dict[int, bytes | None]  # by vCPU: what the range held when the vCPUs went on
+    before: dict[int, bytes | None]  # by vCPU: what the range held when the vCPUs went on, or at the last hit
 
     def touches(self, event: Event) -> bool:
         """Is the ACCESS `event` one of the range, of the kind and of the vCPU?"""
@@ -67,6 +68,15 @@ class Watch(NamedTuple):
         first = self.address - window.base + window.start
         size = event.intid & 0xFF
         return space == window.space and offset < first + self.length and first < offset + size
+
+    def counts(self, vcpu: int, peek: Peek) -> bool:
+        """Has the access by `vcpu` changed what the range held, if that matters? From now on the present counts."""
+        before = self.before.get(vcpu)
+        if before is not None and peek(vcpu, self.address, self.length) == before:
+            return False
+        for viewer in self.before:
+            self.before[viewer] = peek(viewer, self.address, self.length)
+        return True
 
     def place_of(self, event: Event) -> int:
         """The address of the access, in the window and within the range."""
@@ -195,14 +205,10 @@ class Breakpoints:
                 yield Hit(armed.address, vcpu)
 
     def _watch_hits(self, event: Event, vcpu: int, peek: Peek) -> Iterator[Hit]:
-        for watch in self._watches.values():
-            if not watch.touches(event):
-                continue
-            before = watch.before.get(vcpu)
-            if before is not None and peek(vcpu, watch.address, watch.length) == before:
-                continue
+        touched = (watch for watch in self._watches.values() if watch.touches(event))
+        hits = [watch for watch in touched if watch.counts(vcpu, peek)]
+        for watch in hits[:1]:
             yield Hit(watch.place_of(event), vcpu, _REASONS[watch.kind], watch.address)
-            return
 
 
 def _window_of(address: int, length: int, layout: AddressSpace) -> Window | None:

@@ -298,6 +298,26 @@ def test_a_stopped_thread_reports_nothing_more() -> None:
     assert gdb.told() == []
 
 
+def test_a_change_back_by_a_vcpu_that_still_runs_is_a_change() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect(non_stop=True)
+    gdb.tell(b"vCont;t:p1.4")
+    gdb.ask(b"vStopped")
+    assert gdb.ask(b"Z2,%x,4" % ISENABLER1) == "OK"
+    assert gdb.ask(b"Z2,%x,2" % ISENABLER1) == "OK"
+    world.write(0, GICD, 0x184, 0xFFFFFFFF)
+    gdb.tell(b"vCont;c:p1.4")
+    world.write(0, GICD, 0x104, 1)
+    assert gdb.told() == ["%Stop:T05watch:8000104;thread:p1.1;core:0;"]
+    world.write(1, GICD, 0x184, 1)
+    world.write(1, GICD, 0x104, 2)
+    world.write(2, GICD, 0x184, 2)
+    world.write(2, GICD, 0x104, 2)
+    assert gdb.ask(b"vStopped") == "T05watch:8000104;thread:p1.2;core:1;"
+    assert gdb.ask(b"vStopped") == "OK", "the third wrote what was there"
+
+
 def test_stopping_a_thread_on_request_says_ok_first() -> None:
     gdb = World().debugger()
     gdb.connect(non_stop=True)
