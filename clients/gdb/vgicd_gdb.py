@@ -322,7 +322,7 @@ def find_register(text: str, frame: str | None = None) -> tuple[str, Row, int, i
             return frame, row, row.offset, row.length // 4
     for row in FRAMES[frame][1]:
         index = wanted[len(row.name) :]
-        if row.length > 4 and wanted.startswith(row.name) and index.isdigit() and int(index) < row.length // 4:
+        if row.length > 4 and wanted.startswith(row.name) and index.isdecimal() and int(index) < row.length // 4:
             return frame, row, row.offset + 4 * int(index), 1
     near = difflib.get_close_matches(wanted, register_names(frame, 1024, 64), 1, 0.8)
     raise Trouble(f"{frame} has no register {wanted}" + (f": do you mean {near[0]}?" if near else ""))
@@ -491,7 +491,7 @@ def parse_address(text: str) -> Address:
         kind = socket.SOCK_STREAM if transport == "unix" else socket.SOCK_SEQPACKET
         return Address(f"{transport}:{path}", socket.AF_UNIX, kind, path)
     host, colon, port = rest.rpartition(":")
-    if transport == "tcp" and host and port.isdigit() and 1 <= int(port) <= 0xFFFF:
+    if transport == "tcp" and host and port.isdecimal() and 1 <= int(port) <= 0xFFFF:
         bare = "127.0.0.1" if host == "localhost" else host.strip("[]")
         for family in (socket.AF_INET, socket.AF_INET6):
             try:
@@ -1009,9 +1009,19 @@ def check_vcpu(vcpu: int, vcpus: int) -> int:
 def evaluated(expression: str) -> int:
     """The integer that gdb makes of an expression. Raises Trouble."""
     try:
-        return int(gdb.parse_and_eval(expression))
-    except (gdb.error, TypeError, ValueError, OverflowError) as error:
+        return integer(gdb.parse_and_eval(expression))
+    except gdb.error as error:
         raise Trouble(f'"{expression}" is no number: {error}') from None
+
+
+def integer(value: Any) -> int:
+    """The integer that a gdb.Value is. Raises Trouble for what would have to be converted to one."""
+    try:
+        if value.type.strip_typedefs().code not in (gdb.TYPE_CODE_FLT, gdb.TYPE_CODE_DECFLOAT):
+            return int(value)
+    except (gdb.error, TypeError, ValueError, OverflowError):
+        pass  # a string, a structure, void
+    raise Trouble(f"{value} is no integer")
 
 
 daemon = Daemon()
@@ -1063,7 +1073,7 @@ def answering(work: Callable[[], Any]) -> Any:
     """The result of `work`; what the user has to be told becomes gdb.GdbError, which gdb shows without a traceback."""
     try:
         return work()
-    except Trouble as error:
+    except (Trouble, gdb.error) as error:
         raise gdb.GdbError(f"vgic: {error}") from None
     except KeyboardInterrupt:
         daemon.close()
@@ -1463,7 +1473,8 @@ class Why(Command):
     def run(self, text: str) -> str:
         parts = clauses(text, "vcpu")
         if not text:
-            return target.monitor("why") if target.is_ours() else daemon.refusal or "nothing was refused"
+            asked = target.is_ours() and not target.runs()
+            return target.monitor("why") if asked else daemon.refusal or "nothing was refused"
         if not parts[""]:
             raise Trouble("usage: vgic why [INTID] [vcpu N]")
         intid = evaluated(parts[""])
@@ -1774,17 +1785,17 @@ class RegisterFunction(gdb.Function):
         )
         super().__init__(lower)
 
-    def invoke(self, register: Any, vcpu: Any = None) -> int:
-        return int(answering(lambda: self._read(register, vcpu)))
+    def invoke(self, *arguments: Any) -> int:
+        return int(answering(lambda: self._read(*arguments)))
 
-    def _read(self, register: Any, vcpu: Any) -> int:
-        vcpus = daemon.welcome.vcpus
-        name = text_of(register)
-        offset = int(register) if name is None else find_register(name, self.frame)[2]
+    def _read(self, *arguments: Any) -> int:
+        if not 1 <= len(arguments) <= 2:
+            raise Trouble(f"usage: ${self.frame.lower()}(REGISTER [, VCPU])")
+        name = text_of(arguments[0])
+        offset = integer(arguments[0]) if name is None else find_register(name, self.frame)[2]
         if not 0 <= offset < FRAMES[self.frame][0]:
             raise Trouble(f"{self.frame} has no offset {offset:#x}: it is {FRAMES[self.frame][0]:#x} bytes")
-        reader = selected_vcpu(vcpus) if vcpu is None else check_vcpu(int(vcpu), vcpus)
-        return daemon.peek(reader, self.frame, [offset & ~3])[0]
+        return daemon.peek(speaker(arguments[1:]), self.frame, [offset & ~3])[0]
 
 
 class IrqFunction(gdb.Function):
@@ -1799,21 +1810,31 @@ class IrqFunction(gdb.Function):
     def __init__(self) -> None:
         super().__init__("irq")
 
-    def invoke(self, intid: Any, field: Any, vcpu: Any = None) -> int:
-        return int(answering(lambda: self._read(int(intid), text_of(field), vcpu)))
+    def invoke(self, *arguments: Any) -> int:
+        return int(answering(lambda: self._read(*arguments)))
 
-    def _read(self, intid: int, field: str | None, vcpu: Any) -> int:
+    def _read(self, *arguments: Any) -> int:
+        if not 2 <= len(arguments) <= 3:
+            raise Trouble("usage: $irq(INTID, FIELD [, VCPU])")
+        intid, field = integer(arguments[0]), text_of(arguments[1])
         if field not in Irq._fields:
-            raise Trouble(f"an interrupt has no {field}: it has {', '.join(Irq._fields)}")
-        vcpus = daemon.welcome.vcpus
-        owned_by = selected_vcpu(vcpus) if vcpu is None else check_vcpu(int(vcpu), vcpus)
-        return int(getattr(daemon.irq(check_intid(intid), owned_by), field))
+            given = arguments[1] if field is None else field
+            raise Trouble(f"an interrupt has no field {given}: it has {', '.join(Irq._fields)}")
+        return int(getattr(daemon.irq(check_intid(intid), speaker(arguments[2:])), field))
+
+
+def speaker(given: Sequence[Any]) -> int:
+    """The vCPU that the last argument of a function names, else the selected thread's. Raises Trouble."""
+    vcpus = daemon.welcome.vcpus
+    return check_vcpu(integer(given[0]), vcpus) if given else selected_vcpu(vcpus)
 
 
 def text_of(value: Any) -> str | None:
     """The string that a gdb.Value is, or None if it is a number."""
     kind = value.type.strip_typedefs().code
-    return str(value.string()) if kind in (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_STRING) else None
+    if kind not in (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_STRING):
+        return None
+    return str(value.string(errors="replace"))
 
 
 # ======================================================================================================================
