@@ -149,15 +149,21 @@ class Gdb:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            if pipes.unsent:
-                self._poll.register(pipes.stdin, select.POLLOUT)
-            ready = self._poll.poll(None if left == math.inf else math.ceil(left * 1000))
-            if pipes.unsent:
-                self._poll.unregister(pipes.stdin)
-                pipes.flush()
-            for descriptor, _ in ready:
+            for descriptor in self._ready(None if left == math.inf else math.ceil(left * 1000)):
                 self._hear(descriptor)
+            pipes.flush()
         return True
+
+    def _ready(self, milliseconds: int | None) -> list[int]:
+        """The descriptors that have something; none when the time is over, or when gdb takes what is unsent."""
+        waits = bool(self._pipes.unsent)
+        if waits:
+            self._poll.register(self._pipes.stdin, select.POLLOUT)
+        try:
+            return [descriptor for descriptor, _ in self._poll.poll(milliseconds)]
+        finally:
+            if waits:  # also when Ctrl-C ends it: a pipe that has room would end every later wait at once
+                self._poll.unregister(self._pipes.stdin)
 
     def _hear(self, descriptor: int) -> None:
         pipes = self._pipes

@@ -64,8 +64,8 @@ def connect(address: str, *, non_stop: bool = False) -> Script[None]:
     these, and `MiError` when nobody listens there or gdb cannot take what the server presents.
     """
     remote = remote_of(address)
-    yield from _ask(f"-gdb-set non-stop {'on' if non_stop else 'off'}")
     try:
+        yield from _ask(f"-gdb-set non-stop {'on' if non_stop else 'off'}")
         yield from _ask(f"-target-select remote {remote}")
     except MiError as error:
         raise MiError(f"cannot connect to {address}: {error.text}{_advice(error.text)}", error.command) from None
@@ -86,6 +86,10 @@ def _advice(text: str) -> str:
         return " (this gdb does not know the server's architecture: use gdb-multiarch, or another --gdb-arch)"
     if "No such file" in text or "refused" in text:
         return " (nobody listens there: start the daemon with --gdb)"
+    if "connection closed" in text or "Target disconnected" in text:
+        return " (that is no gdb server: a daemon's is NAME.gdb, beside NAME.sock)"
+    if "inferior is running" in text:
+        return " (it has a target: detach from that first)"
     return ""
 
 

@@ -47,10 +47,10 @@ class Ask(NamedTuple):
     listens: bool = False
 
     def line(self, token: int) -> bytes:
-        """What is written to gdb. Raises `ValueError` for a command of more than one line."""
+        """What is written to gdb. Raises `ValueError` for a command of more than one line, or with a NUL."""
         command = self.command
-        if "\n" in command or "\r" in command:
-            raise ValueError("a command is one line")
+        if any(end in command for end in "\n\r\0"):
+            raise ValueError("a command is one line, and gdb ends it at a NUL")
         if self.thread is not None:
             name, space, rest = command.partition(" ")
             command = f"{name} --thread {self.thread}{space}{rest}"

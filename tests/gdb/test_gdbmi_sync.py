@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from fcntl import ioctl
 from pathlib import Path
+from termios import FIONREAD
 
 import pytest
 
@@ -58,6 +61,32 @@ def test_an_interrupt_from_the_keyboard_is_for_the_script_alone(gdb: Gdb, tmp_pa
             with pytest.raises(KeyboardInterrupt):
                 client.console(gate.command)
         assert client.evaluate("1+1") == "2"
+
+
+def test_an_interrupt_in_a_long_command_does_not_make_later_waits_busy(gdb: Gdb, tmp_path: Path) -> None:
+    with blocking_client(gdb) as client:
+        os.kill(client.pid, signal.SIGSTOP)  # it reads nothing
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            client.console(f"echo {'x' * 70_000}")  # a pipe holds 65,536
+        os.kill(client.pid, signal.SIGCONT)
+        wait_until_empty(Path(f"/proc/{client.pid}/fd/0"))
+        assert client.evaluate("1+1") == "2"
+        client.timeout = 0.3
+        with Gate(tmp_path / "gate") as gate:
+            before = time.thread_time()
+            with pytest.raises(GdbTimeout):
+                client.console(gate.command)
+            assert time.thread_time() - before < 0.1
+
+
+def wait_until_empty(pipe: Path) -> None:
+    """Until its reader has taken everything."""
+    deadline = time.monotonic() + 10
+    with pipe.open("rb", 0) as reading:
+        while any(ioctl(reading, FIONREAD, bytes(4))):
+            assert time.monotonic() < deadline, "nobody reads"
+            os.sched_yield()
 
 
 def test_the_death_of_gdb_is_noticed_at_once(gdb: Gdb) -> None:

@@ -207,6 +207,19 @@ async def test_wrong_addresses_say_what_to_do(gdb: Gdb) -> None:
                 await client.connect(address)
 
 
+@pytest.mark.gdbs("plain", "new")
+async def test_the_wrong_socket_and_a_second_target_are_explained(gdb: Gdb, board: Board) -> None:
+    wire = board.daemon.address.removeprefix("unix:")
+    async with trio_client(gdb) as client:
+        with pytest.raises(MiError, match=r"no gdb server: a daemon's is NAME\.gdb, beside NAME\.sock"):
+            await client.connect(wire)
+        await client.connect(board.gdb)
+        with pytest.raises(MiError, match="it has a target: detach from that first"):
+            await client.connect(board.gdb)
+        await client.detach()
+        await client.connect(board.gdb)
+
+
 @pytest.mark.gdbs("plain")
 async def test_an_architecture_that_gdb_does_not_know_is_explained(gdb: Gdb, boards: Boards) -> None:
     async with trio_client(gdb) as client:
