@@ -130,11 +130,10 @@ def test_eoi_without_ack_holds_the_guest_on_request(gdb: Gdb, board: Board) -> N
         wrong = guest.write(0, "GICC_EOIR", scenes.DEVICE)
         later = guest.read(0, "GICD_TYPER")
         assert process.stdout is not None
-        while not process.stdout.readline().startswith("  LR3"):
-            pass
+        while "Enter lets it go" not in (line := process.stdout.readline()):
+            assert line, "it has ended"
         assert not later.done()
-        out, _ = process.communicate("\n", PATIENCE)
-        assert "Enter lets it go" in out
+        process.communicate("\n", PATIENCE)
         assert process.returncode == 0
         wrong.result(PATIENCE)
         later.result(PATIENCE)
@@ -203,6 +202,9 @@ def test_help_and_wrong_input_say_what_to_do(script: str, tmp_path: Path) -> Non
         assert err.startswith(f"{script}: ")
         assert advice in err
         assert len(err.splitlines()) == 1
+    code, out, err = run("guest", "--seconds", "nan")
+    assert (code, out) == (2, "")
+    assert "nan is no time: it must be more than 0 seconds" in err
     code, _, err = run(str(tmp_path / "none"), "--gdb", "no-such-gdb")
     assert code == 2
     assert "install gdb" in err

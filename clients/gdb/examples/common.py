@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +25,22 @@ def parser(text: str, codes: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("address", help="the daemon's gdb endpoint: a path, unix:PATH or tcp:HOST:PORT")
     parser.add_argument("--gdb", default="gdb", metavar="PROGRAM", help="the gdb to run: gdb (default), gdb-multiarch")
-    parser.add_argument("--seconds", type=float, metavar="S", help="give up after S seconds (default: at Ctrl-C)")
+    parser.add_argument("--seconds", type=seconds, metavar="S", help="give up after S seconds (default: at Ctrl-C)")
     return parser
+
+
+def seconds(text: str) -> float:
+    """An option's duration, which is more than 0."""
+    if not 0 < (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time: it must be more than 0 seconds")
+    return value
+
+
+def count(text: str) -> int:
+    """An option's number of lines, 1 or more."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not enough: it must be 1 or more")
+    return value
 
 
 def run(parser: argparse.ArgumentParser, work: Callable[[Gdb, argparse.Namespace], int]) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 
 import common
@@ -57,7 +58,8 @@ def follow(gdb: Gdb, options: argparse.Namespace) -> int:
             print(f"vCPU {stop.vcpu}: EOI of {intid}, which it has not acknowledged; active: {listed(stack)}")
         show(gdb, stop)
         if options.hold:
-            input("The guest stands. Enter lets it go. ")
+            print("The guest stands. Enter lets it go. ", flush=True)
+            sys.stdin.readline()
         return common.FOUND
     print("no EOI without an acknowledge")
     return common.NOT_FOUND

@@ -42,7 +42,7 @@ def main() -> int:
     """Run the script; its exit code."""
     parser = common.parser(__doc__, "0 some were seen; 1 none")
     parser.add_argument("--sgi", type=int, choices=range(16), metavar="N", help="only SGI N, 0 to 15")
-    parser.add_argument("--count", type=int, metavar="N", help="end after N lines")
+    parser.add_argument("--count", type=common.count, metavar="N", help="end after N lines")
     return common.run(parser, log)
 
 

@@ -23,7 +23,7 @@ def main() -> int:
     parser = common.parser(__doc__, "0 somebody touched them; 1 nobody did")
     parser.add_argument("--intid", type=int, metavar="N", help="only the registers that hold interrupt N's bit")
     parser.add_argument("--changes", action="store_true", help="only accesses that change an enable")
-    parser.add_argument("--count", type=int, metavar="N", help="end after N of them")
+    parser.add_argument("--count", type=common.count, metavar="N", help="end after N of them")
     return common.run(parser, watch)
 
 
@@ -49,8 +49,8 @@ def watch(gdb: Gdb, options: argparse.Namespace) -> int:
             continue
         register, word = names[stop.breakpoint]
         old, new = known[word, stop.thread or 1], int(stop.new or "0", 0)
-        for thread in [stop.thread or 1] if word == 0 else [thread for _, thread in known]:
-            known[word, thread] = new
+        for number in [stop.thread or 1] if word == 0 else [number for _, number in known]:
+            known[word, number] = new
         if options.changes and old == new:
             continue
         order = gdb.read("$order")
