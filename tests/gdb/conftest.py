@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.gdb import gdbs
+from tests.gdb.extension import NOT_FOR_USERS, extended
 from tests.gdb.gdbs import Gdb
 from tests.gdb.transcript import PATIENCE, Session
 from vgicd_client import Client, PrivateDaemon, Space, connect, private_daemon, regs
@@ -170,6 +171,30 @@ def sessions(gdb: Gdb, board: Board) -> Iterator[Sessions]:
 def session(sessions: Sessions) -> Session:
     """A gdb that has just connected to the board."""
     return sessions()
+
+
+@pytest.fixture(scope="module")
+def extended_gdbs() -> Iterator[Callable[[Gdb], Session]]:
+    """`extended_gdbs(gdb)` is a session of that gdb without a target, with the extension, for a file's tests."""
+    with ExitStack() as stack:
+        started: dict[str, Session] = {}
+
+        def session(gdb: Gdb) -> Session:
+            if gdb.name not in started or started[gdb.name].process.poll() is not None:
+                started[gdb.name] = stack.enter_context(extended(gdb))
+            return started[gdb.name]
+
+        yield session
+
+
+@pytest.fixture
+def shared(gdb: Gdb, extended_gdbs: Callable[[Gdb], Session]) -> Iterator[Session]:
+    """A gdb without a target, with the extension, that other tests have used before and will use again."""
+    session = extended_gdbs(gdb)
+    begin = len(session.transcript)
+    yield session
+    for words in NOT_FOR_USERS:
+        assert words not in session.transcript[begin:]
 
 
 def scratch(session: Session) -> Path:

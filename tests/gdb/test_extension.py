@@ -28,9 +28,17 @@ def gic(daemon: PrivateDaemon) -> Iterator[Client]:
 
 
 @pytest.fixture
-def session(gdb: Gdb, daemon: PrivateDaemon, gic: Client) -> Iterator[Session]:
+def fresh(gdb: Gdb, daemon: PrivateDaemon, gic: Client) -> Iterator[Session]:
+    """A gdb of the test's own, with the extension, connected."""
     with extended(gdb, daemon.address) as running:
         yield running
+
+
+@pytest.fixture
+def session(shared: Session, daemon: PrivateDaemon, gic: Client) -> Session:
+    """A gdb with the extension, connected; others have used it before."""
+    shared.run(f"vgic connect {daemon.address}")
+    return shared
 
 
 def test_it_shows_what_the_daemon_holds(session: Session, gic: Client) -> None:
@@ -252,11 +260,11 @@ def test_disconnecting_lasts_until_the_next_connect(session: Session) -> None:
     assert "vCPU 1: inside" in session.run("vgic lrs 1")
 
 
-def test_sourcing_it_again_replaces_it_and_other_scripts_names_survive(session: Session, gic: Client) -> None:
-    session.run("python Field = 7; daemon = 8")
-    assert session.run(f"source {EXTENSION}") == ""
-    assert session.run("python print(Field, daemon, 'Row' in globals(), 'socket' in globals())") == "7 8 False False"
-    printers = session.run("info pretty-printer")
+def test_sourcing_it_again_replaces_it_and_other_scripts_names_survive(fresh: Session, gic: Client) -> None:
+    fresh.run("python Field = 7; daemon = 8")
+    assert fresh.run(f"source {EXTENSION}") == ""
+    assert fresh.run("python print(Field, daemon, 'Row' in globals(), 'socket' in globals())") == "7 8 False False"
+    printers = fresh.run("info pretty-printer")
     assert printers.count("vgicd") == 1
 
 
@@ -272,13 +280,13 @@ def test_an_older_gdb_says_what_it_lacks(gdb: Gdb, daemon: PrivateDaemon, gic: C
         assert "<LR virq=33 PENDING prio=0xa0>" in session.run("vgic lrs 0")
 
 
-def test_gdb_ends_at_once_while_events_come(session: Session, gic: Client) -> None:
-    session.run("vgic watch access")
+def test_gdb_ends_at_once_while_events_come(fresh: Session, gic: Client) -> None:
+    fresh.run("vgic watch access")
     for _ in range(20):
         gic.vector([Entry.reading(0, Space.GICC, 0x014)] * 500)
-    session.start("quit 3")
+    fresh.start("quit 3")
     with pytest.raises(GdbEnded, match="status 3"):  # not that of a crash
-        session.until("never", 10)
+        fresh.until("never", 10)
 
 
 def test_a_watch_says_that_its_daemon_has_gone(gdb: Gdb) -> None:

@@ -19,11 +19,11 @@ pytestmark = pytest.mark.gdbs("multiarch")  # Debian's plain gdb knows no AArch6
 PATIENCE = 30.0
 
 
-@pytest.fixture
-def qemu(tmp_path: Path) -> Iterator[Path]:
-    """The gdb socket of a QEMU with two AArch64 CPUs before their first instruction, in memory full of zeros."""
+@pytest.fixture(scope="module")
+def qemu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The gdb socket of a QEMU with two AArch64 CPUs, first before their first instruction, in memory full of zeros."""
     require_tool("qemu-system-aarch64", "qemu-system-arm")
-    path = tmp_path / "q"
+    path = tmp_path_factory.mktemp("qemu") / "q"
     machine = ("-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "64M", "-display", "none", "-nodefaults", "-S")
     process = subprocess.Popen(
         ["qemu-system-aarch64", *machine, "-gdb", f"unix:{path},server=on,wait=off"],
@@ -42,7 +42,7 @@ def qemu(tmp_path: Path) -> Iterator[Path]:
         process.communicate()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def daemon() -> Iterator[PrivateDaemon]:
     with private_daemon(vcpus=2, spis=64) as running:
         yield running

@@ -18,6 +18,7 @@ import pytest
 
 from tests.gdb.extension import EXTENSION, Terminal, extended
 from tests.gdb.gdbs import Gdb
+from tests.gdb.transcript import Session
 from vgicd_client import connect, private_daemon
 from vgicd_client.errors import ConnectionLost
 
@@ -40,12 +41,12 @@ def stopped(pid: int) -> Iterator[None]:
 
 def test_a_silent_daemon_costs_the_timeout_and_works_again_afterwards(gdb: Gdb) -> None:
     with private_daemon(vcpus=1) as daemon, extended(gdb, daemon.address) as session:
-        session.run("set vgic-timeout 0.5")
+        session.run("set vgic-timeout 0.2")
         with stopped(daemon.pid):
             for command in ("vgic lrs", 'output $gicc("PMR")', "vgic connect", "vgic watch"):
                 start = time.monotonic()
-                assert f"{SENTENCE} 0.5 s" in session.run(command), command
-                assert 0.4 < time.monotonic() - start < 0.5 + SLACK, command
+                assert f"{SENTENCE} 0.2 s" in session.run(command), command
+                assert 0.15 < time.monotonic() - start < 0.2 + SLACK, command
         assert "vCPU 0: inside" in session.run("vgic lrs")
 
 
@@ -94,6 +95,7 @@ def test_a_daemon_that_dies_is_told_and_its_successor_found(gdb: Gdb, tmp_path: 
         daemon.wait(30)
 
 
+@pytest.mark.long
 def test_a_daemon_that_stops_is_told(gdb: Gdb, tmp_path: Path) -> None:
     path = tmp_path / "d.sock"
     daemon = started(path)
@@ -165,7 +167,9 @@ NO_DAEMON = "this is no vgicd"
     ],
 )
 @pytest.mark.gdbs("plain")
-def test_what_is_no_daemon_is_found_out_in_time(gdb: Gdb, tmp_path: Path, impostor: Impostor, sentence: str) -> None:
+def test_what_is_no_daemon_is_found_out_in_time(
+    shared: Session, tmp_path: Path, impostor: Impostor, sentence: str
+) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "i"))
         listener.listen()
@@ -179,10 +183,10 @@ def test_what_is_no_daemon_is_found_out_in_time(gdb: Gdb, tmp_path: Path, impost
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with extended(gdb) as session:
-            session.run("set vgic-timeout 0.5")
-            start = time.monotonic()
-            assert sentence in session.run(f"vgic connect unix:{tmp_path / 'i'}")
-            assert time.monotonic() - start < 0.5 + SLACK
+        shared.run("set vgic-timeout 0.2")
+        start = time.monotonic()
+        assert sentence in shared.run(f"vgic connect unix:{tmp_path / 'i'}")
+        assert time.monotonic() - start < 0.2 + SLACK
+        shared.run("vgic disconnect")
         thread.join(30)
         assert not thread.is_alive()

@@ -12,8 +12,8 @@ from tests.gdb.conftest import Board, Sessions
 from tests.gdb.gdbs import Gdb
 from tests.gdb.transcript import PATIENCE, Session
 
-pytestmark = pytest.mark.everyday("multiarch-aarch64", "new")
-"""Each binary once, and both ways to report a watchpoint."""
+everywhere = pytest.mark.everyday("multiarch-aarch64", "new")
+"""In the ordinary suite too with each binary, and both ways to report a watchpoint: what a gdb dies of."""
 
 
 def until_running(session: Session) -> None:
@@ -24,6 +24,7 @@ def until_running(session: Session) -> None:
         time.sleep(0.005)
 
 
+@everywhere
 def test_stepping_off_a_breakpoint_answers_for_the_thread_that_was_stepped(sessions: Sessions, board: Board) -> None:
     """The stub that answers it for another thread makes gdb abort in finish_step_over."""
     scenes.driver(board.gic)
@@ -139,6 +140,7 @@ def test_maintenance_and_kick_are_breakpoints(sessions: Sessions, board: Board) 
         session.run("detach")
 
 
+@everywhere
 def test_ctrl_c_stops_and_continues(gdb: Gdb, session: Session, board: Board) -> None:
     for _ in range(3):
         session.start("continue")
@@ -165,6 +167,7 @@ def test_one_step_does_not_lose_the_guest(session: Session, board: Board) -> Non
         session.run("detach")
 
 
+@everywhere
 def test_a_watch_is_hit_after_the_access_whatever_the_architecture(sessions: Sessions, board: Board) -> None:
     """An Arm gdb takes it to be reported before, and steps once before it compares: that step must not run on."""
     session = sessions()
@@ -222,6 +225,7 @@ def test_a_watch_of_one_vcpus_window_is_of_that_vcpu(sessions: Sessions, board: 
         session.run("detach")
 
 
+@everywhere
 def test_detach_leaves_the_guest_running(session: Session, board: Board) -> None:
     with board.acting() as guest:
         held = guest.write(0, "GICC_PMR", 0x80)
