@@ -437,6 +437,7 @@ class Refused(Trouble):
     """The daemon answered that it will not; nothing has changed."""
 
 
+GLANCE = 0.3  # seconds: neither a prompt nor TAB may be late for what nobody asked for
 SLICE = 0.1  # seconds of one wait: Python looks for Ctrl-C in between
 PATH_LIMIT = 107  # bytes of a UNIX socket's path
 MAGIC, VERSION = 0x63696776, 1
@@ -776,13 +777,14 @@ class Daemon:
         self.detached = False  # by the user: not connected again by itself
         self.refusal = ""  # the last
         self.outputs = self.order = 0
+        self._longest = float("inf")  # seconds of a wait, however long the user would have it
 
     def open(self, address: Address | None = None) -> Welcome:
         """Connect, to `address` or where we were or would be. Raises Trouble."""
         self.close()
         self.address = address or self.address  # also if nobody is there yet
         self.detached = False
-        self.link = Link(self.address or default_address(), timeout())
+        self.link = Link(self.address or default_address(), self._patience())
         return self.link.welcome
 
     def close(self) -> None:
@@ -798,8 +800,20 @@ class Daemon:
             self.open()
         if self.link is None:
             raise Unreachable("not connected")
-        self.link.timeout = timeout()
+        self.link.timeout = self._patience()
         return self.link
+
+    @contextlib.contextmanager
+    def in_passing(self) -> Iterator[None]:
+        """For what the user has not asked for and must not be held up by: no wait is longer than `GLANCE`."""
+        self._longest = GLANCE
+        try:
+            yield
+        finally:
+            self._longest = float("inf")
+
+    def _patience(self) -> float:
+        return min(timeout(), self._longest)
 
     @property
     def welcome(self) -> Welcome:
@@ -1175,13 +1189,12 @@ def intid_candidates() -> list[str]:
     link = daemon.link
     if link is None or link.has_ended():
         return []
-    link.timeout = 0.3
-    offsets = range(0, (link.welcome.nr_irqs + 31) // 32 * 4, 4)
-    found = set()
-    for register in ("GICD_ISENABLER", "GICD_ISPENDR", "GICD_ISACTIVER"):
-        base = find_register(register)[2]
-        values = daemon.peek(selected_vcpu(link.welcome.vcpus), "GICD", [base + at for at in offsets])
-        found |= {32 * n + bit for n, word in enumerate(values) for bit in numbers_of(word)}
+    words = (link.welcome.nr_irqs + 31) // 32
+    bases = [find_register(register)[2] for register in ("GICD_ISENABLER", "GICD_ISPENDR", "GICD_ISACTIVER")]
+    with daemon.in_passing():
+        offsets = [base + 4 * word for base in bases for word in range(words)]
+        values = daemon.peek(selected_vcpu(link.welcome.vcpus), "GICD", offsets)
+    found = {32 * (n % words) + bit for n, word in enumerate(values) for bit in numbers_of(word)}
     return [str(intid) for intid in sorted(found)]
 
 
@@ -1956,7 +1969,6 @@ class Window:
     """The list registers, as of the last stop or command."""
 
     shown: list[Window] = []
-    PATIENCE = 0.3  # seconds: a prompt must not be late for a picture's sake
     REST = 5.0  # seconds before a daemon that did not answer is asked again
 
     silent_until = 0.0
@@ -1989,9 +2001,8 @@ class Window:
         if time.monotonic() < Window.silent_until:
             return ["no answer from the daemon", "(asked again soon)"]
         try:
-            link = daemon.connected()
-            link.timeout = min(link.timeout, self.PATIENCE)
-            blocks = [(vcpu, daemon.list_registers(vcpu)) for vcpu in range(link.welcome.vcpus)]
+            with daemon.in_passing():
+                blocks = [(vcpu, daemon.list_registers(vcpu)) for vcpu in range(daemon.welcome.vcpus)]
         except Trouble as error:
             Window.silent_until = time.monotonic() + self.REST
             return [str(error)]

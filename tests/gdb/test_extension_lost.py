@@ -41,6 +41,10 @@ def stopped(pid: int) -> Iterator[None]:
 
 def test_a_silent_daemon_costs_the_timeout_and_works_again_afterwards(gdb: Gdb) -> None:
     with private_daemon(vcpus=1) as daemon, extended(gdb, daemon.address) as session:
+        with stopped(daemon.pid):
+            start = time.monotonic()
+            assert session.run("complete vgic irq ") == ""
+            assert time.monotonic() - start < 0.3 + SLACK, "TAB waits shorter than a command"
         session.run("set vgic-timeout 0.2")
         with stopped(daemon.pid):
             for command in ("vgic lrs", 'output $gicc("PMR")', "vgic connect", "vgic watch"):
