@@ -16,7 +16,7 @@ from vgicd_client import Client, PrivateDaemon, connect, private_daemon
 pytestmark = pytest.mark.gdbs("plain", "multiarch", "new")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def daemon() -> Iterator[PrivateDaemon]:
     with private_daemon(vcpus=2, spis=64) as running:
         yield running

@@ -195,7 +195,8 @@ async def test_a_cancelled_block_ends_gdb(gdb: Gdb) -> None:
 async def test_a_gdb_that_does_not_leave_is_made_to(gdb: Gdb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gdbmi, "QUIT_DEADLINE", 0.2)
     with Gate(tmp_path / "gate") as gate:
-        async with trio_client(gdb, timeout=0.2) as client:
+        async with trio_client(gdb) as client:
+            client.timeout = 0.2
             with pytest.raises(GdbTimeout):
                 await client.console(gate.command)
         assert gone(client.pid)

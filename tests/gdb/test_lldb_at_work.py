@@ -37,9 +37,16 @@ def board(request: pytest.FixtureRequest, boards: Boards) -> Board:
     return ready
 
 
+@pytest.fixture(scope="module")
+def symbol_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lldb")
+
+
 @pytest.fixture
-def symbols(board: Board, tmp_path: Path) -> Path:
-    file = tmp_path / "vgicd.elf"
+def symbols(board: Board, symbol_folder: Path) -> Path:
+    file = symbol_folder / f"{board.arch}.elf"
+    if file.exists():
+        return file
     command = ("gdb-symbols", "--gdb-arch", board.arch, "--address", board.daemon.address, "--output", str(file))
     subprocess.run([Path(sys.executable).with_name("vgicctl"), *command], check=True, timeout=PATIENCE)
     return file
