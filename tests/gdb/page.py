@@ -13,12 +13,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from pathlib import Path
 from typing import Final
 
+from click.testing import CliRunner
+
 from tests.gdb import gdbs
 from tests.gdb.transcript import Session
+from vgicd_client.ctl.main import main
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "gdb.md"
 _BLOCK: Final = re.compile(r"^```(console|gdb)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -66,6 +69,8 @@ class Player:
                 subprocess.Popen(line, cwd=self._folder, env=self._environment, stdout=subprocess.DEVNULL)
             )
             return ""
+        if command.startswith("vgicctl ") and not set("&|<>;()$*") & set(command):
+            return self._vgicctl(command.split()[1:])
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self._folder,
@@ -77,6 +82,15 @@ class Player:
         )
         if done.returncode or done.stderr:
             raise AssertionError(f"{command}: status {done.returncode}: {done.stderr}")
+        return _lines(done.stdout)
+
+    def _vgicctl(self, arguments: list[str]) -> str:
+        """In this process: to start one takes longer than all that the page does."""
+        environment = {key: self._environment.get(key) for key in ("VGICD_ADDRESS", "PATH")}
+        with chdir(self._folder):
+            done = CliRunner(env=environment).invoke(main, arguments, prog_name="vgicctl")
+        if done.exit_code or done.stderr:
+            raise AssertionError(f"vgicctl {arguments}: status {done.exit_code}: {done.stderr}") from done.exception
         return _lines(done.stdout)
 
     def _gdb(self, command: str) -> str:

@@ -163,6 +163,7 @@ def test_log_sgis_has_source_and_targets_of_each(gdb: Gdb, board: Board) -> None
     ]
 
 
+@pytest.mark.long
 def test_log_sgis_can_be_about_one(gdb: Gdb, board: Board) -> None:
     with started(gdb, board, "log_sgis.py", "--sgi", "4", "--count", "1") as process, board.acting() as guest:
         guest.write(0, "GICD_SGIR", 2 << 24 | 3)

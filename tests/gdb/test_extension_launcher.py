@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from tests.gdb.extension import EXTENSION
 from tests.gdb.gdbs import Gdb
@@ -76,11 +76,15 @@ def test_symbols_are_loaded_although_a_program_is_named_or_not_at_all(daemon: Pr
     assert "No symbol table is loaded" in bare.stderr
 
 
-def test_a_daemon_without_an_endpoint_is_told_how_to_have_one() -> None:
-    with private_daemon(vcpus=1) as silent:
-        done = vgicctl("--address", silent.address, "gdb")
-    assert done.returncode == 3
-    assert "nobody serves gdb at unix:" in done.stderr
+def invoked(*arguments: str, **environment: str | None) -> Result:
+    """vgicctl with these arguments in this process; for what does not become a gdb."""
+    return CliRunner(env={"VGICD_ADDRESS": None} | environment).invoke(main, arguments, prog_name="vgicctl")
+
+
+def test_a_daemon_without_an_endpoint_is_told_how_to_have_one(tmp_path: Path) -> None:
+    done = invoked("--address", f"unix:{tmp_path / 'silent.sock'}", "gdb")
+    assert done.exit_code == 3
+    assert f"nobody serves gdb at unix:{tmp_path / 'silent.gdb'} " in done.stderr
     assert "start the daemon with `vgicd serve --gdb`, or name its gdb socket with --rsp" in done.stderr
 
 
@@ -113,21 +117,21 @@ def test_it_waits_for_a_daemon_that_is_about_to_come(tmp_path: Path, gdb: Gdb) -
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(arguments: tuple[str, ...], code: int, sentence: str) -> None:
-    done = CliRunner(env={"VGICD_ADDRESS": None}).invoke(main, arguments, prog_name="vgicctl")
+    done = invoked(*arguments)
     assert (done.exit_code, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert isinstance(done.exception, SystemExit)
 
 
 def test_a_missing_gdb_is_a_package_to_install() -> None:
-    done = vgicctl("gdb", "--gdb", "gdb-multiarch", env={"PATH": "/nowhere"})
-    assert done.returncode == 1
+    done = invoked("gdb", "--gdb", "gdb-multiarch", PATH="/nowhere")
+    assert done.exit_code == 1
     assert "gdb-multiarch is not on PATH: install Debian's package gdb-multiarch" in done.stderr
 
 
 def test_print_init_is_what_a_gdbinit_takes(gdb: Gdb, tmp_path: Path) -> None:
     init = tmp_path / "init"
-    init.write_text(vgicctl("gdb", "--print-init").stdout, encoding="utf-8")
+    init.write_text(invoked("gdb", "--print-init").stdout, encoding="utf-8")
     done = subprocess.run(
         [*gdb.command, "-batch", "-x", str(init), "-ex", "help vgic lrs"],
         capture_output=True,

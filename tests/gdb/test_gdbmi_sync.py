@@ -42,6 +42,7 @@ def test_a_command_longer_than_a_pipe_is_written_whole(gdb: Gdb) -> None:
         assert client.console(f"python print(len('{'x' * FLOOD}'))") == f"{FLOOD}\n"
 
 
+@pytest.mark.long  # its twin's test is among the ordinary ones
 def test_patience_ends_and_the_late_answer_is_dropped(gdb: Gdb, tmp_path: Path) -> None:
     with blocking_client(gdb) as client:
         with Gate(tmp_path / "gate") as gate:
@@ -118,6 +119,7 @@ def test_a_gdb_that_closes_its_output_counts_as_dead(gdb: Gdb, monkeypatch: pyte
     assert gone(client.pid)
 
 
+@pytest.mark.long  # its twin's test is among the ordinary ones
 def test_a_gdb_that_does_not_leave_is_made_to(gdb: Gdb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gdbmi_sync, "QUIT_DEADLINE", 0.2)
     with Gate(tmp_path / "gate") as gate, blocking_client(gdb, timeout=2) as client:
