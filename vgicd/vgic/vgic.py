@@ -91,14 +91,14 @@ class Vgic(WorldSwitch):
         """Step: I[SC]ACTIVER by `vcpu`; the physical active state follows, an SGI becomes the writer's own."""
         if irq.hw:
             self.hw_set_active(irq, active)
-        if active and not irq.active and irq.is_sgi:
+        was_active, irq.active = irq.active, active
+        if active and not was_active and irq.is_sgi:
             irq.active_source = vcpu.id
-        irq.active = active
         self.touch(irq)
         if active:
             self.queue(irq)
         else:
-            if self.watched:
+            if was_active and self.watched:
                 self.note(EventKind.DEACTIVATE, vcpu.id, irq.intid)
             self.reconsider(irq)
 

@@ -65,3 +65,11 @@ def test_a_look_is_no_event(variant: str) -> None:
     assert (domain.take_events(), domain.vgic.events) == ([], [])
     domain.apply(op.Read(0, GICD, 0x004, 4))
     assert [event.kind for event in domain.take_events()] == [EventKind.MAINTENANCE]
+
+
+def test_only_what_was_active_is_deactivated() -> None:
+    """A driver that clears all active bits when it starts ends nothing by it."""
+    domain = watched(EventKind.DEACTIVATE)
+    domain.apply(op.Write(0, GICD, 0x304, 4, 1 << 8))
+    order = domain.apply(op.Write(0, GICD, 0x384, 4, 0xFFFFFFFF)).order
+    assert domain.take_events() == [Event(order, EventKind.DEACTIVATE, 0, 40)]
