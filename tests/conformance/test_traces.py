@@ -58,6 +58,7 @@ def test_a_trace_is_reproduced_in_process(path: Path) -> None:
     assert report.compared == report.ops - excused, "only the self-deadlock may be answered otherwise"
 
 
+@pytest.mark.long
 def test_all_traces_are_reproduced_through_one_daemon_by_reset(vgicd_daemon: PrivateDaemon) -> None:
     result = run("--connect", vgicd_daemon.address, *FILES)
     assert result.exit_code == 0, result.output

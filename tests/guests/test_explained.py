@@ -33,6 +33,7 @@ def failures(tour: Path, cpus: int, lrs: int = 4, without: tuple[str, ...] = ())
     return {verdict.name for verdict in outcome.verdicts if not verdict.passed}
 
 
+@pytest.mark.long
 def test_demo_names_the_defects_in_its_summary_and_nothing_else_fails(tour: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "vgicd_machine.demo", "--cpus", "4", "--variant", "xen"],

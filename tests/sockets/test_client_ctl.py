@@ -266,7 +266,7 @@ def test_watch_prints_events_as_they_happen(gic: Client, daemon: PrivateDaemon) 
     kinds = ["--kind", "line", "--kind", "output", "--kind", "access"]
     with subprocess.Popen([*command, *kinds], stdout=subprocess.PIPE, text=True) as watching:
         try:
-            _until_watched(gic)
+            _until_told(gic, watching)
             shown, _ = watching.communicate(timeout=20)
         finally:
             watching.kill()
@@ -274,10 +274,10 @@ def test_watch_prints_events_as_they_happen(gic: Client, daemon: PrivateDaemon) 
     assert "irq 40" in shown
 
 
-def _until_watched(gic: Client) -> None:
-    """Drive the line until the watcher must have subscribed: it counts its events and ends."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+def _until_told(gic: Client, watching: subprocess.Popen[str]) -> None:
+    """Drive the line until the watcher, which counts its events, has ended."""
+    deadline = time.monotonic() + 20
+    while watching.poll() is None and time.monotonic() < deadline:
         gic.line(40, 1)
         gic.line(40, 0)
         time.sleep(0.05)
