@@ -11,6 +11,7 @@ from tests.gdb import scenes
 from tests.gdb.conftest import Board, Sessions
 from tests.gdb.gdbs import Gdb
 from tests.gdb.transcript import PATIENCE, Session
+from vgicd_client import Space
 
 everywhere = pytest.mark.everyday("multiarch-aarch64", "new")
 """In the ordinary suite too with each binary, and both ways to report a watchpoint: what a gdb dies of."""
@@ -114,6 +115,53 @@ def test_every_edge_of_an_interrupts_life_is_a_breakpoint(prefix: str, sessions:
             seen.append(hit[1])
         session.run("detach")
     assert seen == edges
+
+
+@everywhere
+def test_finish_waits_until_the_handler_has_ended(sessions: Sessions, board: Board) -> None:
+    """Of the outermost handler, too, and of each of several that are nested."""
+    scenes.driver(board.gic)
+    board.gic.write(1, Space.GICD, 0x400 + 5, 0x20, 1)  # GICD_IPRIORITYR: SGI 5 preempts SGI 3
+    board.gic.write(1, Space.GICD, 0x100, 1 << 5)  # GICD_ISENABLER0
+    session = sessions()
+    session.run("tbreak irq27_vtimer")
+    session.start("continue")
+    with board.acting() as guest:
+
+        def take(intid: int) -> None:
+            guest.write(1, "GICD_SGIR", 2 << 24 | intid)
+            guest.read(1, "GICC_IAR")
+
+        guest.line(scenes.TIMER, 1, 1)
+        guest.read(1, "GICC_IAR")
+        assert "irq27_vtimer ()" in session.wait()
+        assert re.search(r"#1 .* in idle \(\)", session.run("bt"))
+        session.start("finish")
+        take(scenes.NESTED)
+        take(5)
+        for intid in (5, scenes.NESTED):
+            guest.write(1, "GICC_EOIR", 1 << 10 | intid)
+        guest.line(scenes.TIMER, 0, 1)
+        guest.write(1, "GICC_EOIR", scenes.TIMER)
+        assert session.wait().splitlines()[-1].endswith(" in idle ()")
+        assert session.run("output $_thread") == "2"
+        assert len(session.run("bt").splitlines()) == 1
+        assert session.run("output GICC_RPR") == "255", "nothing is active"
+
+        session.run("tbreak irq5")
+        session.start("continue")
+        guest.line(scenes.TIMER, 1, 1)
+        guest.read(1, "GICC_IAR")
+        take(scenes.NESTED)
+        take(5)
+        assert "irq5 ()" in session.wait()
+        assert re.findall(r"(\w+) \(\)", session.run("bt")) == ["irq5", "irq3", "irq27_vtimer"]
+        for intid, outer in ((5, "irq3"), (scenes.NESTED, "irq27_vtimer")):
+            session.start("finish")
+            guest.write(1, "GICC_EOIR", 1 << 10 | intid)
+            assert f"{outer} ()" in session.wait().splitlines()[-1]
+        assert len(session.run("bt").splitlines()) == 1
+        session.run("detach")
 
 
 def test_maintenance_and_kick_are_breakpoints(sessions: Sessions, board: Board) -> None:

@@ -85,10 +85,10 @@ class Watch(NamedTuple):
 
 
 class _Armed(NamedTuple):
-    """A breakpoint and what reaches it; `returns`: the end of what interrupted the place."""
+    """A breakpoint and what reaches it: `place`, or where `returns` the end of what interrupted it (None: idle)."""
 
     address: int
-    place: Place
+    place: Place | None
     returns: bool
 
 
@@ -176,11 +176,14 @@ class Breakpoints:
         if self._armed is None:
             self._armed = {}
             for address in self._code:
-                place = layout.place_at(address)
-                if place is None:
-                    continue  # idle, where nothing ever arrives
-                returns = _is_return(address, layout)
-                for kind in _ENDS_FRAME if returns else (place.edge.kind,):
+                place, returns = layout.place_at(address), is_return(address, layout)
+                if returns:
+                    kinds: tuple[EventKind, ...] = _ENDS_FRAME
+                elif place is not None:
+                    kinds = (place.edge.kind,)
+                else:
+                    continue  # idle, where nothing arrives but by a return
+                for kind in kinds:
                     self._armed.setdefault(kind, []).append(_Armed(address, place, returns))
         return self._armed
 
@@ -201,7 +204,7 @@ class Breakpoints:
             yield from self._watch_hits(event, vcpu, peek)
             return
         for armed in self._by_kind(layout).get(event.kind, ()):
-            if innermost(vcpu) == armed.place.intid if armed.returns else _reaches(event, armed.place):
+            if is_at(armed.address, layout, innermost(vcpu)) if armed.returns else _reaches(event, armed.place):
                 yield Hit(armed.address, vcpu)
 
     def _watch_hits(self, event: Event, vcpu: int, peek: Peek) -> Iterator[Hit]:
@@ -217,11 +220,23 @@ def _window_of(address: int, length: int, layout: AddressSpace) -> Window | None
     return window if window is not None and 0 < length <= window.base + window.size - address else None
 
 
-def _reaches(event: Event, place: Place) -> bool:
-    return (place.intid is None or place.intid == event.intid) and lifecycle.reaches(event, place.edge)
+def _reaches(event: Event, place: Place | None) -> bool:
+    if place is None or place.intid not in (None, event.intid):
+        return False
+    return lifecycle.reaches(event, place.edge)
 
 
-def _is_return(address: int, layout: AddressSpace) -> bool:
-    """Is it where irqN goes on when what it was interrupted by has ended? `finish` waits there."""
+def is_return(address: int, layout: AddressSpace) -> bool:
+    """Is it where irqN, or idle, goes on when what it was interrupted by has ended? `finish` waits there."""
+    if address == layout.idle + INTO_FRAME:
+        return True
     place, offset = layout.place_at(address), (address - layout.irq_base) % SLOT
     return place is not None and place.intid is not None and INTO_FRAME <= offset < STEP
+
+
+def is_at(address: int, layout: AddressSpace, innermost: int | None) -> bool:
+    """Is a vCPU that stopped at `address` there still? What was done meanwhile may have changed what is active."""
+    if not is_return(address, layout):
+        return True
+    place = layout.place_at(address)
+    return innermost == (None if place is None else place.intid)

@@ -23,7 +23,7 @@ from vgicd.export.places import Word
 from vgicd.export.svd import access_of
 from vgicd.gdbstub.arch import Arch
 from vgicd.gdbstub.layout import AddressSpace, Window
-from vgicd.gdbstub.lifecycle import INTO_FRAME, OTHER_END
+from vgicd.gdbstub.lifecycle import INTO_FRAME, OTHER_END, STEP
 from vgicd.gdbstub.nesting import active_interrupts
 from vgicd.gdbstub.target import Refused, Target
 from vgicd.hw.gich import GICH
@@ -132,12 +132,14 @@ def return_slot(arch: Arch) -> int:
 def stack_pointer(target: Target, vcpu: int, pc: int) -> int:
     """The stack pointer of `vcpu` when it is at `pc`.
 
-    A vCPU that has just entered irqN is that interrupt's frame itself, so its stack begins with the next one.
+    A vCPU that has just entered irqN, or come back to it or to idle, is that frame itself, so its stack begins with
+    the next one.
     """
-    base, size = target.layout.stack(vcpu)
+    layout = target.layout
+    base, size = layout.stack(vcpu)
     frames = active_interrupts(target.domain.vgic, target.vcpu(vcpu))
-    entered = bool(frames) and pc == target.layout.slot(frames[0].intid)
-    return base + size - (len(frames) + 1 - entered) * target.arch.slot
+    own = 0 <= pc - layout.slot(frames[0].intid) < STEP if frames else pc == layout.idle + INTO_FRAME
+    return base + size - (len(frames) + 1 - own) * target.arch.slot
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from vgicd.domain.events import Event, EventKind
-from vgicd.gdbstub.breakpoints import Breakpoints, Hit
+from vgicd.gdbstub.breakpoints import Breakpoints, Hit, is_at, is_return
 from vgicd.gdbstub.lifecycle import OTHER_END
 from vgicd.gdbstub.memory import read
 from vgicd.gdbstub.nesting import active_interrupts
@@ -84,10 +84,9 @@ class RunControl:
 
     def place(self, vcpu: int) -> int:
         """$pc of `vcpu`: the breakpoint at which it stopped, else in `idle`, where it has a caller if it is nested."""
-        place = self._places.get(vcpu)
-        if place is None:
-            place = self._target.layout.idle
-            return place if self._innermost(vcpu) is None else place + OTHER_END
+        place, innermost, layout = self._places.get(vcpu), self._innermost(vcpu), self._target.layout
+        if place is None or not is_at(place, layout, innermost):
+            return layout.idle if innermost is None else layout.idle + OTHER_END
         return place
 
     def mask(self) -> int:
@@ -204,7 +203,9 @@ class RunControl:
 
     def see(self, events: Sequence[Event]) -> Stop | None:
         """An operation of somebody else caused `events`; answers the stop to report in all-stop mode."""
-        hits = [hit for event in events for hit in self._reached(event)]
+        found = [hit for event in events for hit in self._reached(event)]
+        layout = self._target.layout
+        hits = [hit for n, hit in enumerate(found) if not (hit in found[:n] and is_return(hit.address, layout))]
         if not self.non_stop:
             hits = [hit for hit in hits if self.is_running(hit.vcpu)]
             if not hits:

@@ -407,6 +407,22 @@ def test_a_frame_stays_where_it_is_while_others_come_and_go() -> None:
     assert number(target, alone, 8) == target.layout.slot(42) + OTHER_END
 
 
+def test_a_vcpu_that_comes_back_to_a_frame_has_its_stack() -> None:
+    """Otherwise gdb takes the end of what `finish` waits for for another call's, and goes on."""
+    target = LocalTarget()
+    layout = target.layout
+    top = sum(layout.stack(0))
+    bring_up(target.domain)
+    assert memory.stack_pointer(target, 0, layout.idle + INTO_FRAME) == top
+    take(target.domain, 42, 0xA0)
+    entered = memory.stack_pointer(target, 0, layout.slot(42))
+    assert entered + target.arch.slot == top, "its caller is idle"
+    take(target.domain, 27, 0x50)
+    called = memory.stack_pointer(target, 0, layout.slot(27)) + target.arch.slot
+    target.domain.apply(op.Write(0, GICC, 0x10, 4, 27))
+    assert memory.stack_pointer(target, 0, layout.slot(42) + OTHER_END) == called
+
+
 def test_there_is_room_for_all_interrupts_at_once() -> None:
     target = LocalTarget(Domain(DomainConfig(vcpus=1, spis=960)), arch="aarch64")
     bring_up(target.domain)

@@ -152,25 +152,6 @@ def test_a_lost_debugger_releases() -> None:
     assert gdb.stub.mask == 0
 
 
-def test_finish_stops_where_the_interrupted_interrupt_goes_on() -> None:
-    world = World()
-    for intid, priority in ((27, 0x10), (30, 0x80)):
-        world.guest(op.Write(0, GICD, 0x400 + intid, 1, priority))
-    for intid in (30, 27):
-        raise_ppi(world, intid, 0)
-        assert world.acknowledge(0) == intid
-    gdb = world.debugger()
-    gdb.connect()
-    back = gdb.target.layout.slot(30) + 12
-    assert gdb.ask(b"Z0,%x,1" % back) == "OK"
-    gdb.tell(GO)
-    world.guest(op.Line(27, 0, 0))
-    assert gdb.told() == []
-    world.write(0, GICC, 0x10, 27)
-    assert gdb.told() == ["T05swbreak:;thread:p1.1;core:0;"]
-    assert gdb.pc(0) == back
-
-
 # --- watchpoints ------------------------------------------------------------------------------------------------------
 
 
