@@ -14,6 +14,9 @@ PATH_LIMIT: Final = 107  # bytes of sun_path without the closing NUL
 """The longest path a UNIX socket can have, in bytes."""
 
 
+_TRANSPORTS: Final = ("unix", "seqpacket", "tcp")
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A checked address. `path` is set for UNIX sockets, `host` and `port` for TCP."""
@@ -51,6 +54,25 @@ def parse(text: str | Address) -> Address:
         case "tcp":
             return _tcp(rest, text)
     raise AddressError(f"{text!r} is not an address: write unix:PATH, seqpacket:PATH or tcp:HOST:PORT")
+
+
+def parse_gdb(text: str | Address) -> Address:
+    """The gdb server that `text` names, as `target remote` of gdb takes it: a path, HOST:PORT, or as for `parse`.
+
+    What has no ":", or is there as a file, is a path.  Raises `AddressError` with the reason when it is none of these.
+    """
+    if isinstance(text, Address):
+        return text
+    transport, colon, _ = text.partition(":")
+    if text and (not colon or (transport not in _TRANSPORTS and os.path.exists(text))):
+        return Address("unix", path=_path(text, text))
+    try:
+        where = parse(text if "/" in text or transport in _TRANSPORTS else f"tcp:{text}")
+    except AddressError as error:
+        raise AddressError(f"{text!r} is no address of a gdb server, a path, HOST:PORT or unix:PATH: {error}") from None
+    if where.transport == "seqpacket":
+        raise AddressError(f"{text!r}: gdb speaks over unix:PATH or tcp:HOST:PORT")
+    return where
 
 
 def _path(path: str, text: str) -> str:

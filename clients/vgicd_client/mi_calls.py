@@ -13,6 +13,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
+from vgicd_client import addresses
 from vgicd_client.errors import AddressError
 from vgicd_client.mi_conversation import Answer, Ask, Conversation, NextStop
 from vgicd_client.mi_errors import MiError
@@ -57,7 +58,7 @@ def prepare() -> Script[None]:
 
 
 def connect(address: str, *, non_stop: bool = False) -> Script[None]:
-    """Make the daemon (or any gdb server) at `address` the target: a socket's path, "unix:PATH" or "tcp:HOST:PORT".
+    """Make the daemon (or any gdb server) at `address` the target: a socket's path, "unix:PATH" or "HOST:PORT".
 
     All-stop: the target stands when this returns, and a guest behind the daemon waits until it is resumed.  With
     `non_stop` everything goes on, and only what hits a breakpoint stops.  Raises `AddressError` for what is none of
@@ -72,13 +73,11 @@ def connect(address: str, *, non_stop: bool = False) -> Script[None]:
 
 
 def remote_of(address: str) -> str:
-    """`address` as gdb's `target remote` takes it. Raises `AddressError`."""
-    if address.startswith("unix:"):
-        address = os.path.abspath(address.removeprefix("unix:"))
-    host, colon, port = address.removeprefix("tcp:").rpartition(":")
-    if "\n" in address or not (address.startswith("/") or (colon and host and port.isdecimal())):
-        raise AddressError(f"{address!r} is no address of a gdb server: give a path, unix:PATH or tcp:HOST:PORT")
-    return address
+    """`address` as gdb's `target remote` takes it, wherever gdb runs. Raises `AddressError`."""
+    if "\n" in address:
+        raise AddressError(f"{address!r} is no address of a gdb server: it has more than one line")
+    where = addresses.parse_gdb(address)
+    return str(where) if where.transport == "tcp" else os.path.abspath(where.path)
 
 
 def _advice(text: str) -> str:

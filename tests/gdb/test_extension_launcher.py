@@ -112,7 +112,12 @@ def test_it_waits_for_a_daemon_that_is_about_to_come(tmp_path: Path, gdb: Gdb) -
         (("gdb", "--gdb", "gdb-of-nobody"), 1, "gdb-of-nobody is not on PATH: name another with --gdb"),
         (("-a", "tcp:127.0.0.1:9", "gdb"), 2, "has no gdb socket beside it: name one with --rsp"),
         (("gdb", "--rsp", "seqpacket:/tmp/x"), 2, "gdb speaks over unix:PATH or tcp:HOST:PORT"),
-        (("gdb", "--rsp", "nowhere"), 2, "'nowhere' is not an address"),
+        (
+            ("gdb", "--rsp", "nowhere:at"),
+            2,
+            "'nowhere:at' is no address of a gdb server, a path, HOST:PORT or unix:PATH",
+        ),
+        (("gdb", "--rsp", "no-such.gdb"), 3, "nobody serves gdb at unix:no-such.gdb (No such file or directory)"),
         (("gdb", "--rsp", "tcp:127.0.0.1:1"), 3, "nobody serves gdb at tcp:127.0.0.1:1 (Connection refused)"),
     ],
 )

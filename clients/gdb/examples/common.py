@@ -23,7 +23,7 @@ def parser(text: str, codes: str) -> argparse.ArgumentParser:
         epilog=f"{more.strip()}\n\nexit codes: {codes}; 2 it could not be done; 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("address", help="the daemon's gdb endpoint: a path, unix:PATH or tcp:HOST:PORT")
+    parser.add_argument("address", help="the daemon's gdb endpoint: a path or HOST:PORT")
     parser.add_argument("--gdb", default="gdb", metavar="PROGRAM", help="the gdb to run: gdb (default), gdb-multiarch")
     parser.add_argument("--seconds", type=seconds, metavar="S", help="give up after S seconds (default: at Ctrl-C)")
     return parser

@@ -32,7 +32,11 @@ _SYMBOLS: Final = "target:/vgicd.elf"
 
 @click.command()
 @click.option("--gdb", "program", default="gdb", show_default=True, metavar="PROGRAM", help="which gdb to run")
-@click.option("--rsp", metavar="ADDRESS", help="the daemon's gdb socket  [default: NAME.gdb beside NAME.sock]")
+@click.option(
+    "--rsp",
+    metavar="ADDRESS",
+    help="the daemon's gdb socket, a path or HOST:PORT  [default: NAME.gdb beside NAME.sock]",
+)
 @click.option(
     "--symbols/--no-symbols",
     default=None,
@@ -62,7 +66,7 @@ def gdb(
     daemon = session.address or os.environ.get(ENVIRONMENT)
     if daemon is None and rsp is None:
         daemon = only_daemon()
-    where = addresses.parse(rsp) if rsp is not None else beside(addresses.parse(daemon or ""))
+    where = addresses.parse_gdb(rsp) if rsp is not None else beside(addresses.parse(daemon or ""))
     _check(where, session.wait)
     environment = os.environ | ({ENVIRONMENT: daemon} if daemon else {})
     _become(path, [program, *options(where, symbols), *arguments], environment)
@@ -90,7 +94,7 @@ def beside(daemon: Address) -> Address:
 
 def options(where: Address, symbols: bool | None) -> list[str]:
     """gdb's arguments: load the extension, then connect; `symbols` None leaves it to gdb what symbols it loads."""
-    remote = str(where).removeprefix("tcp:") if where.transport == "tcp" else where.path
+    remote = str(where).removeprefix("tcp:") if where.transport == "tcp" else os.path.abspath(where.path)
     given = ["-iex", f"source {extension()}"]
     if symbols is False:
         given += ["-iex", "set remote pid-to-exec-file-packet off"]  # so gdb does not ask which program is debugged
@@ -111,8 +115,6 @@ def _program(program: str) -> str:
 
 def _check(where: Address, wait: float) -> None:
     """End with a sentence unless somebody listens there, if need be after `wait` seconds."""
-    if where.transport == "seqpacket":
-        raise AddressError(f"{where}: gdb speaks over unix:PATH or tcp:HOST:PORT")
     deadline = time.monotonic() + wait
     while True:
         try:
