@@ -333,7 +333,7 @@ def find_register(text: str, frame: str | None = None) -> tuple[str, Row, int, i
 # ======================================================================================================================
 
 _LR = {field.name: field for field in LIST_REGISTER}
-LR_STATES = ("invalid", "PENDING", "ACTIVE", "PENDING+ACTIVE")
+LR_STATES = ("ENDED", "PENDING", "ACTIVE", "PENDING+ACTIVE")
 
 
 def list_register(word: int) -> dict[str, int]:
@@ -346,10 +346,10 @@ def list_register(word: int) -> dict[str, int]:
 
 
 def list_register_text(word: int) -> str:
-    """<LR virq=27 PENDING prio=0x10 HW->27>."""
+    """<LR virq=27 PENDING prio=0x10 HW->27>; <LR free, held virq=27> once that has ended (IHI 0048B 5.3.7)."""
     lr = list_register(word)
-    if not lr["State"] and not lr["VirtualID"]:
-        return "<LR empty>"
+    if not lr["State"] and not lr.get("EOI"):
+        return f"<LR free, held virq={lr['VirtualID']}>" if word else "<LR empty>"
     words = [f"virq={lr['VirtualID']}", LR_STATES[lr["State"]], f"prio={lr['Priority']:#04x}"]
     if lr["Grp1"]:
         words.append("GRP1")
@@ -727,13 +727,17 @@ class ListRegisters(NamedTuple):
     eisr: int
     elrsr: int
     inside: int
-    used: int
     hcr: int
     vtr: int
     vmcr: int
     misr: int
     apr: int
     lrs: tuple[int, ...]
+
+    @property
+    def used(self) -> int:
+        """How many hold something, by ELRSR: what has ended and is not to be reported holds nothing any more."""
+        return len(self.lrs) - len(numbers_of(self.elrsr))
 
 
 class Irq(NamedTuple):
@@ -780,12 +784,27 @@ class Daemon:
         self._longest = float("inf")  # seconds of a wait, however long the user would have it
 
     def open(self, address: Address | None = None) -> Welcome:
-        """Connect, to `address` or where we were or would be. Raises Trouble."""
+        """Connect, to `address` or where we were or would be. Raises Trouble, after which we are where we were."""
+        wanted = address or self.address or default_address()
+        if self.link is not None and wanted == self.link.address:
+            self.close()
+        try:
+            link = Link(wanted, self._patience())
+        except Trouble as error:
+            if self.link is None and self.address is None:
+                self.address, self.detached = address, False  # nobody is there yet
+            elif address is not None and address != self.address:
+                raise type(error)(f"{error} ({self._still()})") from None
+            raise
         self.close()
-        self.address = address or self.address  # also if nobody is there yet
-        self.detached = False
-        self.link = Link(self.address or default_address(), self._patience())
-        return self.link.welcome
+        self.address, self.link, self.detached = address or self.address, link, False
+        return link.welcome
+
+    def _still(self) -> str:
+        """Where we are, when another place cannot be reached."""
+        if self.link is not None:
+            return f"still connected to {self.link.address.text}"
+        return f"still with {self.address.text}" if self.address else "no other daemon is known"
 
     def close(self) -> None:
         if self.link is not None:
@@ -854,9 +873,9 @@ class Daemon:
 
     def list_registers(self, vcpu: int) -> ListRegisters:
         body = self.ask(LR_GET, struct.pack("<HH", vcpu, 0)).body
-        eisr, elrsr, inside, _, used, hcr, vtr, vmcr, misr, apr, count = unpacked(LR_GET_BODY, body, 0, 1)[0]
+        eisr, elrsr, inside, _, _, hcr, vtr, vmcr, misr, apr, count = unpacked(LR_GET_BODY, body, 0, 1)[0]
         lrs = tuple(word for (word,) in unpacked(struct.Struct("<I"), body, LR_GET_BODY.size, min(count, 64)))
-        return ListRegisters(eisr, elrsr, inside, used, hcr, vtr, vmcr, misr, apr, lrs)
+        return ListRegisters(eisr, elrsr, inside, hcr, vtr, vmcr, misr, apr, lrs)
 
     def irqs(self, wanted: Iterable[tuple[int, int]]) -> list[Irq]:
         """Interrupts, by (INTID, owner); the owner of an SPI is NOBODY."""
@@ -1121,9 +1140,12 @@ def wanted_vcpu(parts: dict[str, str], vcpus: int) -> int:
     return check_vcpu(evaluated(parts["vcpu"]), vcpus)
 
 
-def for_monitor(parts: dict[str, str]) -> str:
-    """The clause "vcpu EXPRESSION" as the commands of `monitor` take it: behind the others, or not at all."""
-    return f" {evaluated(parts['vcpu'])}" if parts.get("vcpu") else ""
+def for_monitor(intid: int, parts: dict[str, str]) -> str:
+    """The clause "vcpu EXPRESSION" as `monitor` takes it: behind the rest, and not for an SPI. Raises Trouble."""
+    if "vcpu" not in parts:
+        return ""
+    vcpu = wanted_vcpu(parts, len(gdb.selected_inferior().threads()))  # a vgicd's threads are its vCPUs
+    return f" {vcpu}" if intid < PRIVATE else ""
 
 
 class Command(gdb.Command):
@@ -1161,14 +1183,14 @@ class Command(gdb.Command):
         except (Trouble, gdb.error):
             return []  # TAB is no place for a sentence
 
-    def or_monitor(self, work: Callable[[], str], line: str) -> str:
-        """What `work` says; if no socket reaches the daemon but the target is one, what `monitor LINE` says."""
+    def or_monitor(self, work: Callable[[], str], line: Callable[[], str]) -> str:
+        """What `work` says; if no socket reaches the daemon but the target is one, what `monitor` says to `line()`."""
         try:
             return work()
         except Unreachable:
             if not target.is_ours():
                 raise
-            return target.monitor(line)
+            return target.monitor(line())
 
 
 def known_geometry() -> tuple[int, int, int]:
@@ -1210,12 +1232,19 @@ class Vgic(gdb.Command):
     Convenience functions: $gicd(), $gicc() and $gich() read a register, $irq() a property of an interrupt.
     Arguments are expressions: `vgic irq 32+1`. "vcpu N" chooses a vCPU; without it, it is the selected thread's.
     `layout vgic` and `layout vgic-asm` of the TUI have a window with the list registers.
+    For programs that drive gdb there are the MI commands -vgic-state [all] and -vgic-lrs [VCPU].
     """
 
     __doc__ = inspect.cleandoc(__doc__ or "")
 
     def __init__(self) -> None:
         super().__init__("vgic", gdb.COMMAND_STATUS, gdb.COMPLETE_NONE, True)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        if argument:
+            word = argument.split(maxsplit=1)[0]
+            raise gdb.GdbError(f'Undefined vgic command: "{word}".  Try "help vgic".')
+        gdb.execute("help vgic")
 
 
 class Connect(Command):
@@ -1349,13 +1378,26 @@ class IrqCommand(Command):
         actions = [word for word in self.ACTIONS if word in parts]
         if not parts[""] or len(actions) > 1 or any(parts[action] for action in actions):
             raise Trouble("usage: vgic irq INTID [up|down|pulse] [vcpu N]")
-        intid = evaluated(parts[""])
+        intid = self._intid(parts[""])
         if not actions:
-            return self.or_monitor(lambda: self._show(intid, parts), f"irq {intid}")
+            return self.or_monitor(lambda: self._show(intid, parts), lambda: f"irq {intid}{for_monitor(intid, parts)}")
         if target.is_ours() and not target.runs():
-            return target.change(f"irq {intid} {actions[0]}{for_monitor(parts)}")
+            return target.change(f"irq {intid} {actions[0]}{for_monitor(intid, parts)}")
         daemon.drive(intid, wanted_vcpu(parts, daemon.welcome.vcpus), actions[0])
         return f"operation {daemon.order}; outputs: {outputs_text(daemon.outputs)}"
+
+    def _intid(self, text: str) -> int:
+        """The INTID, in front of which nothing else may stand. Raises Trouble."""
+        expression, _, last = text.rpartition(" ")
+        try:
+            return evaluated(text)
+        except Trouble:
+            if not expression or not last.isidentifier():
+                raise
+            evaluated(expression)
+        raise Trouble(
+            f'"{last}" is nothing that a line can do: say {", ".join(self.ACTIONS[:-1])} or {self.ACTIONS[-1]}'
+        )
 
     def _show(self, intid: int, parts: dict[str, str]) -> str:
         vcpu = wanted_vcpu(parts, daemon.welcome.vcpus)
@@ -1411,7 +1453,7 @@ class Lrs(Command):
     name = "lrs"
 
     def run(self, text: str) -> str:
-        return self.or_monitor(lambda: self._show(text), f"lrs {text}".rstrip())
+        return self.or_monitor(lambda: self._show(text), f"lrs {text}".rstrip)
 
     def _show(self, text: str) -> str:
         vcpus = daemon.welcome.vcpus
@@ -1420,7 +1462,8 @@ class Lrs(Command):
 
     def _one(self, vcpu: int) -> str:
         block = daemon.list_registers(vcpu)
-        head = f"vCPU {vcpu}: {'inside' if block.inside else 'outside'} the guest, {block.used} used; "
+        head = f"vCPU {vcpu}: {'inside' if block.inside else 'outside'} the guest, "
+        head += f"{block.used} of {len(block.lrs)} list registers used; "
         head += f"HCR {flags('GICH_HCR', block.hcr)}; MISR {flags('GICH_MISR', block.misr)}; "
         head += f"EISR {bits_text(block.eisr)}; ELRSR {bits_text(block.elrsr)}; APR {bits_text(block.apr)}\n"
         return head + "".join(f"  LR{n:<2} {w:#010x}  {list_register_text(w)}\n" for n, w in enumerate(block.lrs))
@@ -1441,7 +1484,7 @@ class Irqs(Command):
     def run(self, text: str) -> str:
         if text not in ("", "all"):
             raise Trouble("usage: vgic irqs [all]")
-        return self.or_monitor(lambda: self._show(bool(text)), "irq")
+        return self.or_monitor(lambda: self._show(bool(text)), lambda: "irq")
 
     def _show(self, everything: bool) -> str:
         rows = [self._row(irq) for irq in daemon.every_irq() if everything or not irq.rests()]
@@ -1471,7 +1514,7 @@ class VgicState(Command):
     def run(self, text: str) -> str:
         if text:
             raise Trouble("usage: vgic vgic-state")
-        return self.or_monitor(lambda: daemon.dump(KVM_TABLE), "vgic-state")
+        return self.or_monitor(lambda: daemon.dump(KVM_TABLE), lambda: "vgic-state")
 
 
 class Why(Command):
@@ -1492,7 +1535,7 @@ class Why(Command):
             raise Trouble("usage: vgic why [INTID] [vcpu N]")
         intid = evaluated(parts[""])
         if target.is_ours() and not target.runs():
-            return target.monitor(f"why {intid}{for_monitor(parts)}")
+            return target.monitor(f"why {intid}{for_monitor(intid, parts)}")
         return self.reason(daemon.irq(check_intid(intid), wanted_vcpu(parts, daemon.welcome.vcpus)))
 
     def reason(self, irq: Irq) -> str:
@@ -1629,6 +1672,14 @@ class Watcher:
 
     def print(self) -> None:
         """Write what has come; in gdb's own thread."""
+        try:
+            self._print()
+        except KeyboardInterrupt:  # before `undisturbed` was reached, or behind it
+            press_again()
+            self._posted = True
+            gdb.post_event(self.print)
+
+    def _print(self) -> None:
         with self._lock:
             lines, more = list(self._lines), self._more
             self._lines.clear()
@@ -1730,7 +1781,12 @@ def undisturbed() -> Iterator[None]:
                 gdb.execute("set pagination on", to_string=True)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     except KeyboardInterrupt:
-        start_thread(threading.Timer(SLICE / 2, os.kill, (os.getpid(), signal.SIGINT)))
+        press_again()
+
+
+def press_again() -> None:
+    """Have the Ctrl-C that has found gdb in our code come once more, when gdb is out of it."""
+    start_thread(threading.Timer(SLICE / 2, os.kill, (os.getpid(), signal.SIGINT)))
 
 
 def start_thread(thread: threading.Thread) -> None:
@@ -1767,9 +1823,21 @@ class Watch(Command):
             watcher.stop()
             return "watching nothing"
         kinds = [word for word in words if word in EVENT_KINDS]
-        intids = [check_intid(evaluated(word)) for word in words if word not in EVENT_KINDS and word != "all"]
+        intids = [self._intid(word) for word in words if word not in EVENT_KINDS and word != "all"]
         watcher.start(EVENT_KINDS if "all" in words else kinds or Watcher.USUAL, intids)
         return f"watching {watcher.what()}; `vgic watch off` ends it"
+
+    def _intid(self, word: str) -> int:
+        try:
+            return check_intid(evaluated(word))
+        except Unreachable:
+            raise
+        except Trouble as error:
+            if not word.isidentifier():
+                raise
+            raise Trouble(
+                f'"{word}" is no kind of event, nor an INTID: the kinds are {", ".join(EVENT_KINDS)}'
+            ) from error
 
     def candidates(self, before: list[str]) -> Iterable[str]:
         first = ("off", "all") if not before else ()

@@ -43,7 +43,7 @@ def session(shared: Session, daemon: PrivateDaemon, gic: Client) -> Session:
 
 def test_it_shows_what_the_daemon_holds(session: Session, gic: Client) -> None:
     lrs = session.run("vgic lrs 0")
-    assert "vCPU 0: inside the guest, 2 used; HCR En" in lrs
+    assert "vCPU 0: inside the guest, 2 of 4 list registers used; HCR En" in lrs
     assert "<LR virq=33 PENDING prio=0xa0>" in lrs
     assert "<LR virq=40 ACTIVE prio=0x80>" in lrs
     assert lrs.count("<LR empty>") == 2
@@ -151,6 +151,7 @@ def test_tab_never_waits_for_a_daemon(gdb: Gdb) -> None:
         ("vgic irq", "usage: vgic irq INTID [up|down|pulse] [vcpu N]"),
         ("vgic irq 33 up down", "usage: vgic irq INTID [up|down|pulse] [vcpu N]"),
         ("vgic irq 33 up up", '"up" is given twice'),
+        ("vgic irq 33 sideways", '"sideways" is nothing that a line can do: say up, down or pulse'),
         ("vgic irq nothing", '"nothing" is no number: No symbol'),
         ("vgic irq 33.5", "33.5 is no integer"),
         ("vgic irq 96", "interrupt 96 does not exist: the domain has 0 to 95"),
@@ -165,12 +166,13 @@ def test_tab_never_waits_for_a_daemon(gdb: Gdb) -> None:
         ("vgic regs GICC_EOIR", "GICC_EOIR is write-only"),
         ("vgic regs GICD_ISENABLER9", "GICD_ISENABLER9 does not exist here: the domain has 96 interrupts"),
         ("vgic watch 4000", "interrupt 4000 does not exist"),
-        ("vgic watch sometimes", '"sometimes" is no number'),
+        ("vgic watch sometimes", '"sometimes" is no kind of event, nor an INTID: the kinds are output, line, pend,'),
         ("vgic vgic-state now", "usage: vgic vgic-state"),
         ("vgic connect nowhere", '"nowhere" is no address: write unix:PATH, seqpacket:PATH or tcp:HOST:PORT'),
         ("vgic connect tcp:gic.example:7000", '"gic.example" is no IP address, nor localhost'),
         ("vgic connect tcp:127.0.0.1:0", '"tcp:127.0.0.1:0" is no address'),
         ("vgic connect tcp:127.0.0.1:²", '"tcp:127.0.0.1:²" is no address'),
+        ("vgic w", 'Ambiguous vgic command "w": watch, why.'),
         ("vgic frobnicate", 'Undefined vgic command: "frobnicate".  Try "help vgic".'),
         ("set vgic-timeout never", '"never" is not a number of seconds from 0.1 to 60'),
         ("set vgic-timeout 0", '"0" is not a number of seconds from 0.1 to 60'),
@@ -196,15 +198,41 @@ def test_a_mistake_is_answered_with_a_sentence(session: Session, command: str, s
     assert session.run("output $gicc(4)") == "240", "the session goes on"
 
 
-def test_an_address_is_remembered_although_nobody_is_there_yet(session: Session, daemon: PrivateDaemon) -> None:
-    nobody = "unix:/nowhere/at.all: cannot connect: No such file or directory"
-    assert nobody in session.run("vgic connect unix:/nowhere/at.all")
-    assert nobody in session.run("vgic lrs")
-    assert "2 vCPUs" in session.run(f"vgic connect {daemon.address}")
+NOBODY = "unix:/nowhere/at.all: cannot connect: No such file or directory"
+
+
+def test_an_address_is_remembered_although_nobody_is_there_yet(gdb: Gdb, daemon: PrivateDaemon) -> None:
+    with extended(gdb) as session:
+        assert NOBODY in session.run("vgic connect unix:/nowhere/at.all")
+        assert NOBODY in session.run("vgic lrs")
+        assert "2 vCPUs" in session.run(f"vgic connect {daemon.address}")
+
+
+def test_the_daemon_stays_when_another_cannot_be_reached(session: Session, daemon: PrivateDaemon) -> None:
+    still = f"{NOBODY} (still connected to {daemon.address})"
+    assert still in session.run("vgic connect unix:/nowhere/at.all")
+    assert "vCPU 1: inside" in session.run("vgic lrs 1")
+    assert f"{daemon.address}: domain default" in session.run("vgic connect")
+    session.run("vgic disconnect")
+    assert f"{NOBODY} (still with {daemon.address})" in session.run("vgic connect unix:/nowhere/at.all")
+    assert "not connected: `vgic connect` connects again" in session.run("vgic lrs")
+    assert f"{daemon.address}: domain default" in session.run("vgic connect")
+
+
+def test_what_has_ended_leaves_its_list_register_free(session: Session, gic: Client) -> None:
+    gic.write(0, Space.GICC, 0x010, 40)
+    state = gic.lr_get(0)
+    assert state.elrsr.bit_count() == 3
+    lrs = session.run("vgic lrs 0")
+    assert "vCPU 0: inside the guest, 1 of 4 list registers used" in lrs
+    assert "<LR free, held virq=40>" in lrs
+    assert "<LR virq=33 PENDING prio=0xa0>" in lrs
 
 
 def test_every_command_has_help_that_begins_with_a_sentence(session: Session) -> None:
     overview = session.run("help vgic")
+    assert session.run("vgic") == overview
+    assert "-vgic-lrs" in overview
     names = ("connect", "disconnect", "status", "regs", "irq", "lrs", "irqs", "watch", "vgic-state", "why")
     for name in names:
         assert f"vgic {name} -- " in overview

@@ -63,6 +63,10 @@ def test_a_line_is_driven_through_the_target(extended: Session, board: Board) ->
     assert "irq27" in swiftly(extended, "vgic irq 27 up vcpu 2-2")
     assert "qvgic.irq 27 up 0" in extended.sent
     assert board.gic.irq_info(27, 0).line_level
+    swiftly(extended, "vgic irq 42 down vcpu 1")
+    assert "qvgic.irq 42 down" in extended.sent, "an SPI has no vCPU"
+    for command in ("vgic irq 33 up vcpu 9", "vgic irq 27 pulse vcpu 4", "vgic why 33 vcpu 9"):
+        assert swiftly(extended, command).endswith("does not exist: the domain has 2, from 0")
 
 
 def test_the_selected_thread_chooses_the_vcpu(extended: Session) -> None:

@@ -20,6 +20,11 @@ from vgicd_client.gdbmi import GdbTimeout, MiError
 PATIENCE = 30
 
 
+def relative(path: str) -> str:
+    """`path` as seen from here."""
+    return os.path.relpath(path)
+
+
 @asynccontextmanager
 async def connected(gdb: Gdb, board: Board, **options: bool) -> AsyncIterator[gdbmi.Gdb]:
     async with trio_client(gdb) as client:
@@ -218,7 +223,7 @@ async def test_the_wrong_socket_and_a_second_target_are_explained(gdb: Gdb, boar
         with pytest.raises(MiError, match="it has a target: detach from that first"):
             await client.connect(board.gdb)
         await client.detach()
-        await client.connect(os.path.relpath(board.gdb))
+        await client.connect(relative(board.gdb))
 
 
 @pytest.mark.gdbs("plain")
