@@ -12,6 +12,7 @@ import click
 
 from vgicd_client import addresses
 from vgicd_client.addresses import Address
+from vgicd_client.ctl.rsp import architecture, gdb_takes
 from vgicd_client.ctl.session import (
     ENVIRONMENT,
     EXIT_FAILED,
@@ -67,7 +68,14 @@ def gdb(
     if daemon is None and rsp is None:
         daemon = only_daemon()
     where = addresses.parse_gdb(rsp) if rsp is not None else beside(addresses.parse(daemon or ""))
-    _check(where, session.wait)
+    shown = _check(where, session.wait)
+    if shown and not gdb_takes(path, shown):
+        click.echo(
+            f"vgicctl: {program} does not know {shown}, the architecture that the daemon shows gdb: use gdb-multiarch "
+            f"(vgicctl gdb --gdb gdb-multiarch; Debian's package gdb-multiarch), or start the daemon with another "
+            "--gdb-arch",
+            err=True,
+        )
     environment = os.environ | ({ENVIRONMENT: daemon} if daemon else {})
     _become(path, [program, *options(where, symbols), *arguments], environment)
 
@@ -113,8 +121,8 @@ def _program(program: str) -> str:
     return path
 
 
-def _check(where: Address, wait: float) -> None:
-    """End with a sentence unless somebody listens there, if need be after `wait` seconds."""
+def _check(where: Address, wait: float) -> str:
+    """The architecture shown there, "" if none is told; after `wait` seconds without anybody, ends with a sentence."""
     deadline = time.monotonic() + wait
     while True:
         try:
@@ -128,8 +136,8 @@ def _check(where: Address, wait: float) -> None:
                 )
             time.sleep(RETRY_SECONDS)
         else:
-            sock.close()
-            return
+            with sock:
+                return architecture(sock, _REACH_SECONDS)
 
 
 def _become(path: str, command: list[str], environment: dict[str, str]) -> NoReturn:

@@ -86,8 +86,9 @@ def lrs(session: Session, vcpu: int | None) -> None:
         return
     for number, state in found.items():
         where = "inside the guest" if state.inside else "outside the guest"
+        used = len(state.lrs) - state.elrsr.bit_count()
         output.table(
-            f"vCPU {number}: {where}, {state.used} used; HCR {decode.hcr(state.hcr)}; MISR {decode.misr(state.misr)}; "
+            f"vCPU {number}: {where}, {used} used; HCR {decode.hcr(state.hcr)}; MISR {decode.misr(state.misr)}; "
             f"EISR {decode.bits(state.eisr)}; ELRSR {decode.bits(state.elrsr)}; APR {decode.bits(state.apr)}",
             LIST_REGISTER_COLUMNS,
             list_register_rows(state.lrs),
