@@ -192,6 +192,9 @@ def parse(
     }
     config = replace(config, **changes, name=merged.get(NAME.key, config.name))
     _check_whole(config, source)
+    unused = (overrides or {}).get("gdb")
+    if unused and not config.gdb.listen:  # in a file they may wait for a daemon that serves gdb
+        raise ConfigError(f"the command line: gdb.{next(iter(unused))} does nothing without gdb: add --gdb.")
     return config
 
 

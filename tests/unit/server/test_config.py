@@ -110,6 +110,15 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert str(file) in str(caught.value)
 
 
+def test_what_is_said_of_a_gdb_that_is_not_served_is_refused_of_a_command_line_only() -> None:
+    kept = {"gdb": {"irq_names": ["33=uart0"]}}
+    assert config.parse(kept, "here").gdb.irq_names == ("33=uart0",)
+    with pytest.raises(ConfigError, match=r"^the command line: gdb\.irq_names does nothing without gdb: add --gdb\.$"):
+        config.parse({}, "here", kept)
+    served = {"gdb": {"listen": ["default"]}}
+    assert config.parse(served, "here", kept).gdb.irq_names == ("33=uart0",)
+
+
 def test_names_of_interrupts_may_be_given() -> None:
     names = ("33=uart0", "27=my_timer", "95=last")
     chosen = config.parse({"gdb": {"irq_names": list(names)}, "domain": {"spis": 33}}, "here")
