@@ -76,11 +76,19 @@ def test_bad_input_is_answered_with_what_to_do(sessions: Sessions, board: Board)
             assert told in session.run(typed)
 
 
-def test_a_second_freeze_is_a_sentence(sessions: Sessions, board: Board) -> None:
+def test_a_freeze_outlasts_continue(sessions: Sessions, board: Board) -> None:
+    """It is switched on at the prompt, where all-stop holds the guest anyway."""
     session = sessions()
-    said = session.run("monitor freeze on")
-    assert re.search(r"frozen already.*`continue` or `monitor freeze off`", said), "all-stop has frozen it"
-    assert "never held" in session.run("monitor freeze off")
+    assert session.run("monitor freeze on").startswith("The guest is held, after `continue` too, until ")
+    assert "frozen already" in session.run("monitor freeze on")
+    session.start("continue")
+    with board.acting() as guest:
+        held = guest.write(0, "GICC_PMR", 0x80)
+        session.interrupt()
+        assert "The guest does not run: interrupt, and `monitor freeze auto` lets it." in session.wait()
+        assert not held.done()
+        assert "never held" in session.run("monitor freeze off")
+        held.result()
     assert session.run("monitor freeze").splitlines()[1] == "held by nobody"
 
 
@@ -89,10 +97,14 @@ def test_why_tells_what_gdb_13_cannot_say(sessions: Sessions, board: Board) -> N
     session = sessions()
     session.run("set var gich.HCR.En = 1")
     said = session.run("monitor why").splitlines()
-    assert said[0].startswith("Last refusal: ")
+    assert said[0].startswith("Last refusal: a write of 4 bytes to GICH_HCR (0x8030000): ")
     assert "monitor mode explicit" in said[0]
-    assert said[1].startswith("The guest does not run: gdb#")
-    assert said[2] == "`continue` lets it go on, and so does `detach`."
+    assert said[1] == "Addresses that `info mem` does not list gdb refuses by itself, without asking."
+    assert said[2].startswith("The guest does not run: gdb#")
+    assert said[3] == "`continue` lets it go on, and so does `detach`."
+    session.allowed.append("Cannot access memory")
+    assert "Cannot access memory at address 0x7000000" in session.run("x/wx 0x7000000")
+    assert not session.accesses(0x700_0000, 0x701_0000), "it has not asked"
 
 
 @pytest.mark.parametrize("explicit", [False, True])
@@ -206,9 +218,7 @@ def test_a_race_is_set_up_by_hand(sessions: Sessions, board: Board) -> None:
     assert "queued after vCPU 1 entered" in session.run("monitor why 42")
     session.run("monitor exit 1")
     assert "irq42 pending prio 0x90" in session.run("monitor enter 1")
-    assert (
-        "VCPU 1 is inside the guest: EXIT all before automatic mode".lower() in session.run("monitor mode auto").lower()
-    )
+    assert "`monitor exit` every vCPU that is before automatic mode" in session.run("monitor mode auto")
 
 
 def test_reset_forgets_everything(sessions: Sessions, board: Board) -> None:

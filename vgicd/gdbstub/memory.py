@@ -142,6 +142,21 @@ def stack_pointer(target: Target, vcpu: int, pc: int) -> int:
     return base + size - (len(frames) + 1 - own) * target.arch.slot
 
 
+def place_name(target: Target, address: int) -> str:
+    """`address`, and what is there if it is a register: `GICC_IAR (0x801000c)`, `gicc2.PMR (0x200000801000c)`."""
+    window = target.layout.find(address)
+    offset = None if window is None else _offset(target.domain, window, address)
+    if window is None or offset is None:
+        return f"{address:#x}"
+    frame, base = _frame_of(target.domain, window.space, offset)
+    if frame is None or frame.row_at(offset - base) is None:
+        return f"{window.name}+{address - window.base:#x} ({address:#x})"
+    name = frame.register_name(offset - base)
+    if window.live or window.vcpu is not None:
+        name = f"{window.name}.{name.removeprefix(frame.name + '_')}"
+    return f"{name} ({address:#x})"
+
+
 # --- windows ----------------------------------------------------------------------------------------------------------
 
 

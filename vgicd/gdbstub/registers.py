@@ -145,6 +145,12 @@ def _core(target: Target, vcpu: int, number: int, bits: int, pc: int) -> bytes:
     return value.to_bytes(bits // 8, "little")
 
 
+def name_of(target: Target, number: int) -> str:
+    """The name of register `number`. Refused if there is none."""
+    core = next((core.name for core in target.arch.registers if core.number == number), None)
+    return _find(target, number).name if core is None else core
+
+
 def _find(target: Target, number: int) -> VendorRegister:
     for register in registers_of(target):
         if register.number == number:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from vgicd.gdbstub import replies, thread_ids
+from vgicd.gdbstub import replies, text, thread_ids
 from vgicd.gdbstub.replies import OK, UNSUPPORTED, Malformed
 from vgicd.gdbstub.row import Row
 from vgicd.gdbstub.run_control import EVERYBODY, INTERRUPTED, NOTHING
@@ -76,7 +76,7 @@ def _go(stub: Stub, go_on: int, step: int) -> None:
         return
     others = [who for who in stub.target.holders() if who != stub.target.who]
     if others:
-        stub.say(f"The guest does not run yet: {', '.join(others)} holds it, too.\n")
+        stub.say(f"The guest does not run yet: {text.hold(others)} it, too.\n")
     if stub.run.freeze == "on":
         stub.say("The guest does not run: interrupt, and `monitor freeze auto` lets it.\n")
 
@@ -107,17 +107,17 @@ def _ctrl_c(stub: Stub, _: bytes) -> None:
 
 
 def _insert(stub: Stub, arguments: bytes) -> bytes:
-    kind, address, length = _point(arguments)
+    kind, address, length = point(arguments)
     stub.breakpoints.insert(kind, address, length, stub.target.layout)
     return OK
 
 
 def _remove(stub: Stub, arguments: bytes) -> bytes:
-    stub.breakpoints.remove(*_point(arguments))
+    stub.breakpoints.remove(*point(arguments))
     return OK
 
 
-def _point(arguments: bytes) -> tuple[int, int, int]:
+def point(arguments: bytes) -> tuple[int, int, int]:
     """Type, address and length of a Z or z packet; whatever follows them (conditions) is not offered."""
     kind, *rest = arguments.split(b";")[0].split(b",")
     if len(rest) != 2 or kind not in (b"0", b"1", b"2", b"3", b"4"):

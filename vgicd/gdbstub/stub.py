@@ -15,13 +15,14 @@ from typing import Final, NamedTuple
 
 from vgicd.domain.events import Event
 from vgicd.export.typed_elf import symbol_file
-from vgicd.gdbstub import asking, data, packets, replies, running, thread_ids
+from vgicd.gdbstub import asking, data, packets, replies, running, text, thread_ids
 from vgicd.gdbstub.breakpoints import Breakpoints
 from vgicd.gdbstub.features import Features
 from vgicd.gdbstub.monitor import Monitor
 from vgicd.gdbstub.monitor.trace import render
 from vgicd.gdbstub.row import Row
 from vgicd.gdbstub.run_control import FREEZES, RunControl, Stop
+from vgicd.gdbstub.subject import subject
 from vgicd.gdbstub.symbol_file import SymbolFile
 from vgicd.gdbstub.target import EVERYTHING, Refused, Target
 
@@ -59,7 +60,8 @@ class Stub:
         self.run = RunControl(target, self.breakpoints, options.freeze, self._notify_stop)
         self.symbols = SymbolFile(self._symbol_file)
         self.monitor = Monitor(self)
-        self.refusal = ""  # the last refusal's sentence
+        self.refusal = ""  # the last refusal's sentence,
+        self.refused = ""  # and what it was about
         self.mask = 0  # as a watcher
         self.document = (b"", b"")  # that is being read in parts: its name, and what it says
         self.resumed = thread_ids.ALL  # what goes on, or steps, by the packets c and s
@@ -90,7 +92,7 @@ class Stub:
                         self.out += b"+"
                     self._serve(payload)
                 case packets.Damaged(reason):
-                    self.refusal = reason
+                    self.refusal, self.refused = reason, ""
                     if self._acks:
                         self.out += b"-"
                 case packets.Nak():
@@ -116,7 +118,7 @@ class Stub:
         try:
             answer = self._answer(packet)
         except Refused as refused:
-            answer = self.refuse(refused.text)
+            answer = self.refuse(refused.text, subject(self.target, packet))
         except replies.Malformed as error:
             answer = self.refuse(f"Malformed packet: {error}")
         if answer is not None:
@@ -137,10 +139,10 @@ class Stub:
             return replies.UNSUPPORTED
         return row.answer(self, arguments)
 
-    def refuse(self, text: str) -> bytes:
-        """The error reply that says `text` to those who can show it; others find it with `monitor why`."""
-        self.refusal = text
-        return b"E." + text.encode() if self.features.error_message else replies.ERROR
+    def refuse(self, sentence: str, about: str = "") -> bytes:
+        """The error reply that says `sentence` to those who can show it; others find it with `monitor why`."""
+        self.refusal, self.refused = sentence, about
+        return b"E." + sentence.encode() if self.features.error_message else replies.ERROR
 
     # --- threads --------------------------------------------------------------------------------------------------
 
@@ -215,7 +217,7 @@ class Stub:
 
     def let_go(self, reason: str) -> None:
         """Release what is held, until gdb goes on by itself; `reason` is the sentence that `monitor why` shows."""
-        self.refusal = reason
+        self.refusal, self.refused = reason, ""
         self.run.let_go()
         self.settle()
 
@@ -238,10 +240,10 @@ class Stub:
         """May O packets be sent? In all-stop mode, while gdb waits for a stop."""
         return self.run.attached and self.run.anybody_runs and not self.run.non_stop
 
-    def say(self, text: str) -> None:
-        """Print `text` on gdb's console, if it would be taken now."""
+    def say(self, words: str) -> None:
+        """Print `words` on gdb's console, if they would be taken now."""
         if self._console_open():
-            self.reply(b"O" + text.encode().hex().encode())
+            self.reply(b"O" + words.encode().hex().encode())
 
     def _tell(self, events: Sequence[Event]) -> None:
         if not self._console_open():
@@ -281,21 +283,24 @@ class Stub:
         """Change what stopping holds; answers a sentence. Raises Refused for what would change nothing."""
         if mode not in FREEZES:
             raise Refused(f"The freeze is {', '.join(FREEZES[:-1])} or {FREEZES[-1]}, not {mode!r}.")
-        if mode == "on" and self._held == EVERYTHING:
+        others = [holder for holder in self.held() if holder != self.target.who]
+        too = f" {text.hold(others)} it, {'whatever this debugger does' if mode == 'off' else 'too'}." if others else ""
+        if mode == "on" and self.run.freeze == "on" and self._held == EVERYTHING:
             raise Refused(
-                "The guest is frozen already, by this debugger: `continue` or `monitor freeze off` lets it go on."
+                f"The guest is frozen already, by this debugger: `monitor freeze off` or `auto` ends that.{too}"
             )
         self.run.set_freeze(mode)
         self.settle()
-        return {
+        said = {
             "auto": "The guest is held while its vCPUs are stopped here.",
-            "on": "The guest is held until `monitor freeze off`, or `auto`.",
-            "off": "The guest is never held: stops are reported, and it goes on.",
+            "on": "The guest is held, after `continue` too, until `monitor freeze off` or `auto`.",
+            "off": "The guest is never held from here: stops are reported, and it goes on.",
         }[mode]
+        return said + too
 
-    def held(self) -> str:
-        """Who holds the guest, "" if nobody does."""
-        return ", ".join(self.target.holders())
+    def held(self) -> Sequence[str]:
+        """Who holds the guest, this debugger included."""
+        return self.target.holders()
 
     def run_state(self) -> str:
         """Which vCPUs run, for people."""

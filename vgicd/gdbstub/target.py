@@ -7,6 +7,7 @@ others are held, is the server's: it derives from `Target`.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -39,6 +40,18 @@ _OPCODES: Final[Mapping[type, Opcode]] = {
     op.Reset: Opcode.RESET,
     op.VcpuPower: Opcode.VCPU_POWER,
 }
+
+
+_TO_EXPLICIT: Final = " List registers can be written in explicit mode: `monitor mode explicit`, then `monitor enter`."
+_VCPU: Final = re.compile(r"\bvCPU (\d+)\b")
+_COMMANDS: Final = {
+    "ENTER it first": "`monitor enter {0}` first",
+    "EXIT it": "`monitor exit {0}`",
+    "EXIT all": "`monitor exit` every vCPU that is",
+    "power it on": "`monitor power {0} on` first",
+    "is powered off": "is powered off: `monitor power {0} on` first",
+}
+"""Words of the domain's own sentences, and the command that does it for the vCPU which they name."""
 
 
 class Refused(Exception):
@@ -166,7 +179,8 @@ class Target(ABC):
         try:
             result = self.domain.apply(operation)
         except RequestError as error:
-            raise Refused(f"{_sentence(error.text)}{_advice(error, operation)}") from None
+            advice = _TO_EXPLICIT if not self.domain.explicit and _is_gich(error, operation) else ""
+            raise Refused(f"{_sentence(error.text)}{advice}") from None
         self.spread(result.outputs)
         if result.fault:
             raise Refused("The guest would take an abort for this access.")
@@ -213,12 +227,14 @@ class Target(ABC):
 
 
 def _sentence(text: str) -> str:
-    """`text` with a capital, unless it begins with the name vCPU, and a full stop."""
+    """`text` as a sentence, with monitor commands for what the protocol's operations are called."""
+    named = _VCPU.search(text)
+    vcpu = named[1] if named is not None else ""
+    for words, instead in _COMMANDS.items():
+        text = text.replace(words, instead.format(vcpu))
     return f"{text if text.startswith('vCPU') else text[:1].upper() + text[1:]}."
 
 
-def _advice(error: RequestError, operation: Any) -> str:
-    """What would make the refused operation possible, if the domain's own sentence does not say it."""
-    if error.code is Code.BAD_STATE and isinstance(operation, op.Gich | op.LrSet):
-        return " List registers can be written in explicit mode: `monitor mode explicit`, then `monitor enter`."
-    return ""
+def _is_gich(error: RequestError, operation: Any) -> bool:
+    """Was it refused because of where the vCPU is?"""
+    return error.code is Code.BAD_STATE and isinstance(operation, op.Gich | op.LrSet)

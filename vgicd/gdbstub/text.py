@@ -46,6 +46,16 @@ def ranges(numbers: Iterable[int]) -> str:
     return " ".join("-".join(map(str, part)) for part in found) or "-"
 
 
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def hold(holders: Sequence[str]) -> str:
+    """`gdb#1 holds`, `gdb#1 and gdb#2 hold`."""
+    return f"{listed(holders)} {'holds' if len(holders) == 1 else 'hold'}"
+
+
 def vcpus(mask: int) -> str:
     """The vCPUs whose bit is set: `vCPU 0`, `vCPUs 0 2`, or `no vCPU`."""
     if not mask:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from tests.unit.gdbstub.local import LocalTarget, bring_up
 from vgicd.domain.config import DomainConfig
@@ -11,20 +13,25 @@ from vgicd.gdbstub.monitor import Monitor
 from vgicd.gdbstub.target import Refused, Target
 from vgicd_protocol.frames import Role
 
+NAMES: Final[Mapping[int, str]] = MappingProxyType({33: "uart0"})
+
 
 class Desk:
     """A session that stands still, with `target` and a selected `vcpu`; `monitor` runs commands in it."""
 
-    def __init__(self, *, role: Role = Role.CONTROL, ready: bool = True, **config: Any) -> None:
+    def __init__(
+        self, *, role: Role = Role.CONTROL, ready: bool = True, names: Mapping[int, str] = NAMES, **config: Any
+    ) -> None:
         self.domain = Domain(DomainConfig(**{"vcpus": 2, "spis": 64, **config}))
         if ready:
             bring_up(self.domain)
-        self._target = LocalTarget(self.domain, role=role, names={33: "uart0"})
+        self._target = LocalTarget(self.domain, role=role, names=names)
         self.selected = 0
         self.refusal = ""
         self.mask = 0
         self.mode = "auto"
-        self.holder = ""
+        self.refused = ""
+        self.holder = ""  # of the guest, several with blanks between
         self.streams = True
         self.monitor = Monitor(self)
 
@@ -62,8 +69,8 @@ class Desk:
         self.mode = mode
         return f"freeze is {mode} now"
 
-    def held(self) -> str:
-        return self.holder
+    def held(self) -> list[str]:
+        return self.holder.split()
 
     def run_state(self) -> str:
         return "all-stop: vcpu0 stopped, vcpu1 stopped"

@@ -428,6 +428,17 @@ def test_interrupts_in_the_way_are_called_by_their_names_too() -> None:
     assert "> monitor irq 27 down 0" in said
 
 
+def test_of_what_is_being_handled_that_is_said_first() -> None:
+    board = Board()
+    board.pulse(SPI)
+    board.iar()
+    said = explain(board.domain, SPI, names={SPI: "uart0"})
+    assert said[:2] == [
+        "irq33_uart0 is being handled: active on vCPU 0, in LR0.",
+        "The next one is not signalled to vCPU 0: 3 things hold it back.",
+    ]
+
+
 def test_fiq_is_told_from_irq() -> None:
     board = Board()
     board.gicc("GICC_CTLR", 9)

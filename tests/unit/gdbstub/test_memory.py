@@ -328,7 +328,7 @@ def test_writes_need_their_roles() -> None:
 def test_a_vcpu_without_power_writes_nothing() -> None:
     target = LocalTarget()
     target.domain.apply(op.VcpuPower(1, False))
-    assert "power it on" in refused_write(target, target.at("gicd"), b"\x01\0\0\0", vcpu=1)
+    assert "`monitor power 1 on` first" in refused_write(target, target.at("gicd"), b"\x01\0\0\0", vcpu=1)
 
 
 # --- fake code and stacks ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from vgicd.domain import operations as op
 from vgicd.domain.events import EventKind
 from vgicd.gdbstub.monitor import COMMANDS
 from vgicd.gdbstub.monitor.irqs import COLUMNS
+from vgicd.gdbstub.target import Refused
 from vgicd.gdbstub.text import WIDTH
 from vgicd_protocol.frames import Role
 
@@ -378,17 +379,62 @@ def test_freeze_says_what_it_means_and_is_changed() -> None:
 
 def test_why_tells_the_last_refusal_and_who_holds_the_guest() -> None:
     desk = Desk()
-    assert desk.run("why") == ("Nothing was refused.\nThe guest runs.\nHere: all-stop: vcpu0 stopped, vcpu1 stopped.")
+    by_itself = "Addresses that `info mem` does not list gdb refuses by itself, without asking."
+    here = "Here: all-stop: vcpu0 stopped, vcpu1 stopped."
+    assert desk.run("why").splitlines() == ["Nothing was refused.", by_itself, "The guest runs.", here]
     desk.refusal = "That was too much."
+    assert desk.run("why").splitlines()[0] == "Last refusal: That was too much."
+    desk.refused = "a write of 4 bytes to GICC_IAR (0x801000c)"
     desk.holder = "gdb#1"
-    said = desk.run("why").splitlines()
-    assert said[0] == "Last refusal: That was too much."
-    assert said[1] == "The guest does not run: gdb#1 holds it."
-    assert said[2] == "`continue` lets it go on, and so does `detach`."
+    assert desk.run("why").splitlines() == [
+        "Last refusal: a write of 4 bytes to GICC_IAR (0x801000c): That was too much.",
+        by_itself,
+        "The guest does not run: gdb#1 holds it.",
+        "`continue` lets it go on, and so does `detach`.",
+        here,
+    ]
     desk.mode = "on"
-    assert "`continue` or `monitor freeze auto`" in desk.run("why")
-    desk.holder = "gdb#2"
-    assert "when that debugger continues" in desk.run("why")
+    assert "`continue` does after `monitor freeze auto`" in desk.run("why")
+
+
+def test_why_names_everybody_who_holds_the_guest() -> None:
+    """gdb#1 asks, and gdb#11 is another."""
+    desk = Desk()
+    desk.holder = "gdb#11"
+    assert desk.run("why").splitlines()[2:4] == [
+        "The guest does not run: gdb#11 holds it.",
+        "It goes on when gdb#11 continues, detaches or is gone; `info os clients` shows who that is.",
+    ]
+    desk.holder = "gdb#1 gdb#2 gdb#11"
+    assert desk.run("why").splitlines()[2:5] == [
+        "The guest does not run: gdb#1, gdb#2 and gdb#11 hold it.",
+        "`continue` lets it go on, and so does `detach`.",
+        "It goes on when gdb#2 and gdb#11 continue, detach or are gone; `info os clients` shows who that is.",
+    ]
+    assert desk.run("freeze").splitlines()[1] == "held by gdb#1, gdb#2 and gdb#11"
+
+
+def test_a_name_that_two_interrupts_have_is_asked_about() -> None:
+    desk = Desk(names={33: "uart0", 34: "uart0", 35: "irq36"})
+    assert desk.run("why uart0").startswith("'uart0' names irq33 and irq34: write which.")
+    assert desk.run("why irq34_uart0").startswith("irq34_uart0 is not signalled")
+    assert desk.run("irq irq36").startswith("irq36"), "an INTID is not hidden by a name"
+
+
+def test_what_the_protocol_calls_otherwise_is_said_in_commands() -> None:
+    desk = Desk()
+    desk.run("mode explicit")
+    assert desk.run("exit 1") == "vCPU 1 is outside the guest: `monitor enter 1` first."
+    with pytest.raises(Refused) as outside:
+        desk.target.apply(op.Gich(0, 0, 0))
+    assert outside.value.text == "vCPU 0 is outside the guest: `monitor enter 0` first."
+    desk.run("enter 1")
+    assert desk.run("power 1 off") == "vCPU 1 is inside the guest: `monitor exit 1` first."
+    assert desk.run("mode automatic") == (
+        "vCPU 1 is inside the guest: `monitor exit` every vCPU that is before automatic mode."
+    )
+    desk.run("power 0 off")
+    assert desk.run("enter 0") == "vCPU 0 is powered off: `monitor power 0 on` first."
 
 
 def test_why_of_an_interrupt_says_so_too_when_the_guest_is_held() -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.gdbstub.rsp import EVERYTHING, GICC, GICD, World, op
 from vgicd.domain.config import DomainConfig
 from vgicd.gdbstub.stub import StubOptions
+from vgicd.gdbstub.target import Refused
 
 GO = b"vCont;c:p1.-1"
 ISENABLER1 = 0x08000104
@@ -363,6 +364,32 @@ def test_going_on_while_the_freeze_is_on_says_that_nothing_runs() -> None:
     gdb.stub.set_freeze("on")
     (said,) = gdb.tell(GO)
     assert "`monitor freeze auto`" in bytes.fromhex(said[1:]).decode()
+    assert gdb.target.held == EVERYTHING
+
+
+def test_at_a_stop_the_freeze_is_switched_on_once_and_then_stays() -> None:
+    world = World()
+    gdb = world.debugger()
+    gdb.connect()
+    assert gdb.stub.set_freeze("on") == "The guest is held, after `continue` too, until `monitor freeze off` or `auto`."
+    with pytest.raises(Refused, match=r"frozen already, by this debugger: `monitor freeze off` or `auto` ends that\.$"):
+        gdb.stub.set_freeze("on")
+    world.debugger().connect()
+    with pytest.raises(Refused, match=r"ends that\. gdb#2 holds it, too\.$"):
+        gdb.stub.set_freeze("on")
+    gdb.tell(GO)
+    assert gdb.target.held == EVERYTHING
+    assert gdb.stub.set_freeze("off").endswith(" gdb#2 holds it, whatever this debugger does.")
+    assert gdb.target.held == 0
+    assert gdb.stub.set_freeze("on").endswith(" gdb#2 holds it, too.")
+
+
+def test_what_the_watchdog_let_go_may_be_frozen_again() -> None:
+    gdb = World().debugger()
+    gdb.connect()
+    gdb.stub.set_freeze("on")
+    gdb.stub.let_go("You were silent for 10 s.")
+    gdb.stub.set_freeze("on")
     assert gdb.target.held == EVERYTHING
 
 

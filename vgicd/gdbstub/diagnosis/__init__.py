@@ -14,6 +14,7 @@ from itertools import chain
 from textwrap import wrap
 from typing import Final, NamedTuple
 
+from vgicd.domain import operations as op
 from vgicd.domain.domain import Domain
 from vgicd.gdbstub import text
 from vgicd.gdbstub.diagnosis import delivery, distributor, source
@@ -130,17 +131,27 @@ def explain(
     if found.delivered:
         return _delivered(name, _named(found.findings[0], names or {}), found.vcpu)
     causes = len(found.causes)
+    lines = _handled(domain, intid, found.vcpu, name)
+    who = "The next one" if lines else name
     if causes:
         things = "one thing holds" if causes == 1 else f"{causes} things hold"
-        head = f"{name} is not signalled to vCPU {found.vcpu}: {things} it back."
+        lines.append(f"{who} is not signalled to vCPU {found.vcpu}: {things} it back.")
     else:
-        head = f"{name} is not signalled to vCPU {found.vcpu}, yet every step lets it pass: please report this."
-    lines = [head]
+        lines.append(f"{who} is not signalled to vCPU {found.vcpu}, yet every step lets it pass: please report this.")
     current = found.vcpu if selected is None else selected
     for finding in found.findings:
         lines += _lines(domain, _named(finding, names or {}), current)
         current = selected_after(domain, finding.mend, current)
     return lines
+
+
+def _handled(domain: Domain, intid: int, vcpu: int, name: str) -> list[str]:
+    """Where it is active, if it is: what follows is about the next one then."""
+    state = domain.queries.irq_info(op.IrqInfo(intid, vcpu if intid < NR_PRIVATE else op.NO_VCPU))
+    if not state.active:
+        return []
+    where = f"on vCPU {state.listed}" if state.listed >= 0 else "on no vCPU's list"
+    return [f"{name} is being handled: active {where}, in {f'LR{state.lr}' if state.lr >= 0 else 'no list register'}."]
 
 
 def _delivered(name: str, finding: Finding, vcpu: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from vgicd.gdbstub import text
 from vgicd.gdbstub.monitor import control, irqs, state, watching
-from vgicd.gdbstub.monitor.command import Command, Debugger, Usage, at_most, listed
+from vgicd.gdbstub.monitor.command import Command, Debugger, Usage, at_most
 from vgicd.gdbstub.target import Refused
 
 __all__ = ["COMMANDS", "Debugger", "Monitor"]
@@ -55,7 +55,7 @@ def _find(word: str) -> Command:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Refused(f"{word!r} is the beginning of {listed([row.name for row in found])}: write more of it.")
+        raise Refused(f"{word!r} is the beginning of {text.listed([row.name for row in found])}: write more of it.")
     near = get_close_matches(lowered, _NAMES, n=1)
     guess = f" Did you mean `monitor {near[0]}`?" if near else ""
     raise Refused(f"There is no monitor command {word!r}.{guess} `monitor help` lists all.")

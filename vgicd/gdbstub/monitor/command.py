@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
 from vgicd.gdbstub.target import Refused, Target
+from vgicd.gdbstub.text import listed
 from vgicd.hw.gicv import FIRST_SPECIAL
 from vgicd.vgic.irq import NR_PRIVATE
 
@@ -18,11 +19,13 @@ _VCPU: Final = re.compile(r"(?:vcpu)?(\d{1,9})", re.IGNORECASE)
 class Debugger(Protocol):
     """The session that asks, as far as monitor commands are concerned.
 
-    `vcpu` is the selected one, `refusal` the last refused packet's sentence or "", `trace` the kinds of events that
-    are printed while the guest runs (bit k: kind k), `freeze_mode` auto, on or off.
+    `vcpu` is the selected one, `refusal` the last refused packet's sentence or "", and `refused` what that was about
+    in words; `trace` the kinds of events that are printed while the guest runs (bit k: kind k), `freeze_mode` auto, on
+    or off.
     """
 
     refusal: str
+    refused: str
 
     @property
     def target(self) -> Target: ...
@@ -43,7 +46,7 @@ class Debugger(Protocol):
 
     def set_freeze(self, mode: str) -> str: ...
 
-    def held(self) -> str: ...
+    def held(self) -> Sequence[str]: ...
 
     def run_state(self) -> str: ...
 
@@ -89,11 +92,6 @@ def choose(word: str, options: Sequence[str], what: str) -> str:
     raise Usage(f"{word!r} is no {what}: there {'is' if len(options) == 1 else 'are'} {listed(options)}.{guess}")
 
 
-def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
 def at_most(words: Sequence[str], count: int) -> None:
     """Usage for more than `count` arguments."""
     if len(words) > count:
@@ -106,13 +104,16 @@ def intid(debugger: Debugger, word: str) -> int:
 
     Refused if the domain does not have it.
     """
-    names = debugger.target.names
-    number = next((n for n, name in names.items() if name == word), None)
-    if number is None:
-        found = _IRQ.fullmatch(word)
-        if found is None:
-            raise Usage(f"{word!r} names no interrupt: write its INTID, such as 33, or a name such as irq27_vtimer.")
+    found = _IRQ.fullmatch(word)
+    named = [n for n, name in sorted(debugger.target.names.items()) if name == word]
+    if found is not None:
         number = int(found[1], 0 if found[1][:2].lower() == "0x" else 10)
+    elif len(named) > 1:
+        raise Usage(f"{word!r} names {listed([f'irq{n}' for n in named])}: write which.")
+    elif named:
+        number = named[0]
+    else:
+        raise Usage(f"{word!r} names no interrupt: write its INTID, such as 33, or a name such as irq27_vtimer.")
     total = debugger.target.domain.vgic.nr_irqs
     if number >= total:
         kind = "is reserved for special purposes" if FIRST_SPECIAL <= number < 1024 else "does not exist"

@@ -35,7 +35,7 @@ def _state(debugger: Debugger, words: list[str]) -> list[str]:
         f"distributor {'on' if vgic.enabled else 'off: GICD_CTLR.Enable is 0'}; {target.vcpus} vCPUs, "
         f"{vgic.nr_spis} SPIs, {config.lrs} list registers each",
         *wrap(f"debugger {target.who}, role {target.role.name.lower()}; {debugger.run_state()}", text.WIDTH),
-        f"held by {held}" if held else "held by nobody",
+        f"held by {text.listed(held)}" if held else "held by nobody",
         "",
         *text.table(VCPU_COLUMNS, [vcpu_row(target, number) for number in range(target.vcpus)]),
     ]

@@ -17,7 +17,7 @@ _ALL: Final = (1 << len(EventKind)) - 1
 _FREEZES: Final = ("auto", "on", "off")
 _FREEZE_MEANS: Final = {
     "auto": "the guest is held while its vCPUs are stopped here",
-    "on": "the guest is held, whatever runs here",
+    "on": "the guest is held, after `continue` too, until `freeze auto` or `off`",
     "off": "the guest is never held: stops are reported, and it goes on",
 }
 
@@ -60,7 +60,7 @@ def _freeze(debugger: Debugger, words: list[str]) -> list[str]:
     if words:
         return [debugger.set_freeze(command.choose(words[0], _FREEZES, "way to freeze"))]
     mode, held = debugger.freeze_mode, debugger.held()
-    return [f"freeze {mode}: {_FREEZE_MEANS[mode]}", f"held by {held}" if held else "held by nobody"]
+    return [f"freeze {mode}: {_FREEZE_MEANS[mode]}", f"held by {text.listed(held)}" if held else "held by nobody"]
 
 
 # --- why --------------------------------------------------------------------------------------------------------
@@ -69,8 +69,7 @@ def _freeze(debugger: Debugger, words: list[str]) -> list[str]:
 def _why(debugger: Debugger, words: list[str]) -> list[str]:
     command.at_most(words, 2)
     if not words:
-        refusal = debugger.refusal
-        return [f"Last refusal: {refusal}" if refusal else "Nothing was refused.", *_guest(debugger)]
+        return [*_refusal(debugger), *_guest(debugger)]
     target = debugger.target
     number = command.intid(debugger, words[0])
     asked = command.vcpu(debugger, words, 1) if len(words) > 1 or number < 32 else None
@@ -81,6 +80,16 @@ def _why(debugger: Debugger, words: list[str]) -> list[str]:
     return [*lines, *_guest(debugger)] if debugger.held() else lines
 
 
+def _refusal(debugger: Debugger) -> list[str]:
+    """What was refused last; gdb asks for nothing outside the regions of the memory map."""
+    if debugger.refusal:
+        about = f"{debugger.refused}: " if debugger.refused else ""
+        said = f"Last refusal: {about}{debugger.refusal}"
+    else:
+        said = "Nothing was refused."
+    return [said, "Addresses that `info mem` does not list gdb refuses by itself, without asking."]
+
+
 def _guest(debugger: Debugger) -> list[str]:
     """Why the guest does not run, if it does not."""
     held = debugger.held()
@@ -88,12 +97,15 @@ def _guest(debugger: Debugger) -> list[str]:
     who = debugger.target.who
     if not held:
         return ["The guest runs.", *here]
-    lines = [f"The guest does not run: {held} holds it."]
-    if who in held:
-        more = " or `monitor freeze auto`" if debugger.freeze_mode == "on" else ""
-        lines.append(f"`continue`{more} lets it go on, and so does `detach`.")
-    else:
-        lines.append("It goes on when that debugger continues, detaches or is gone; `info os clients` shows who it is.")
+    lines = [f"The guest does not run: {text.hold(held)} it."]
+    if who in held and debugger.freeze_mode == "on":
+        lines.append("`monitor freeze off` or `detach` lets it go on; `continue` does after `monitor freeze auto`.")
+    elif who in held:
+        lines.append("`continue` lets it go on, and so does `detach`.")
+    others = [other for other in held if other != who]
+    if others:
+        they = f"{text.listed(others)} {'continues, detaches or is' if len(others) == 1 else 'continue, detach or are'}"
+        lines.append(f"It goes on when {they} gone; `info os clients` shows who that is.")
     return [*lines, *here]
 
 
@@ -117,7 +129,7 @@ COMMANDS: Final = (
         "[N [VCPU]]",
         "why was that refused, or why is interrupt N not delivered",
         _why,
-        "Without N: the last refusal, and why the guest does not run.\n"
+        "Without N: the last refusal and of what, and why the guest does not run.\n"
         "With N: every step from the interrupt's source to the guest's vIRQ, what holds it back, and what to type "
         "against it. An SPI is followed to the vCPU that it goes to, or to VCPU.",
     ),
