@@ -29,7 +29,7 @@ test: setup ## the ordinary test suite
 	$(PYTEST) -n 2 --dist loadfile -m 'not long' $(ARGS)
 
 long: setup ## the tests that take more than ten seconds each
-	$(PYTEST) -m long $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m long $(ARGS)
 
 lint: setup ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
