@@ -51,6 +51,12 @@ class Number(click.ParamType[int]):
 @click.option(
     "--held", is_flag=True, help="Wait for the daemon's answers for ever: a debugger may hold the guest at an access."
 )
+@click.option(
+    "--paced", is_flag=True, help="Let the guest's time not run ahead of the clock: what it waits for is a person."
+)
+@click.option(
+    "--reset", "anew", is_flag=True, help="Reset the daemon of --connect first, as a guest expects. Needs role control."
+)
 @click.option("--input", "typed", is_flag=True, help="Standard input is what is typed into the UART.")
 @failing
 def main(
@@ -66,6 +72,8 @@ def main(
     timeout: float | None,
     patience: float,
     held: bool,
+    paced: bool,
+    anew: bool,
     typed: bool,
 ) -> None:
     """Run IMAGE, an AArch64 ELF or flat binary, with its console on standard output.
@@ -74,6 +82,9 @@ def main(
     """
     if address is not None and in_process:
         raise click.UsageError("--connect and --in-process exclude each other.")
+    if anew and address is None:
+        raise click.UsageError("--reset is for a daemon that has served before, which --connect names.")
+    from vgicd_machine.pace import Pace  # noqa: PLC0415 - only for a run
     from vgicd_machine.run import run_image  # noqa: PLC0415 - needs the engine, whose absence is a sentence, not a trace
 
     with ExitStack() as stack:
@@ -83,13 +94,22 @@ def main(
 
             port = DomainPort(vcpus=cpus or 1, lrs=lrs, spis=spis, variant=variant)
         else:
-            from vgicd_machine.socket_port import TIMEOUT, open_port  # noqa: PLC0415 - not needed in process
+            from vgicd_machine.socket_port import TIMEOUT, open_port, reset  # noqa: PLC0415 - not needed in process
 
+            patient = None if held else TIMEOUT
+            if anew and address is not None:
+                reset(address, patient)
             if address is None:
                 address = stack.enter_context(
                     private_daemon(vcpus=cpus or 1, lrs=lrs, spis=spis, variant=variant)
                 ).address
-            port = remote = stack.enter_context(open_port(address, None if held else TIMEOUT))
+            port = remote = stack.enter_context(open_port(address, patient))
+            if left := remote.left_over():
+                click.echo(
+                    f"vgicd_machine: warning: {address} has served before ({left}), and a guest expects an interrupt "
+                    "controller as after reset: `vgicctl reset`, or --reset here",
+                    err=True,
+                )
             cpus = cpus or remote.vcpus
             if cpus > remote.vcpus:
                 raise MachineError(f"{cpus} CPUs, but the domain at {address} has {remote.vcpus} vCPUs")
@@ -103,6 +123,7 @@ def main(
             seconds=timeout,
             patience=patience,
             keyboard=Keyboard(sys.stdin.fileno()) if typed else None,
+            pace=Pace() if paced else None,
         )
     if outcome.reset:
         click.echo("vgicd_machine: the guest asked for a reset, which ends the run", err=True)

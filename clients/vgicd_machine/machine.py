@@ -1,7 +1,8 @@
 """The machine: CPUs that take turns in one thread, memory, timers, a UART and somebody else's interrupt controller.
 
 Time is virtual: one tick for each instruction, on whichever CPU.  When every CPU waits it jumps to the next timer.
-With the same guest and the same answers of the interrupt controller every run is the same.
+With the same guest and the same answers of the interrupt controller every run is the same, unless it is paced: then
+virtual time does not run ahead of the wall clock, and a jump takes as long as it spans.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from vgicd_machine.errors import Deadlock, MachineError, TimeLimit
 from vgicd_machine.gic_port import GicPort
 from vgicd_machine.keyboard import Keyboard
 from vgicd_machine.memory import Ram
+from vgicd_machine.pace import AHEAD, Pace
 from vgicd_machine.pl011 import Pl011
-from vgicd_machine.timers import Timers
+from vgicd_machine.timers import FREQUENCY, Timers
 
 QUANTUM: Final = 10_000
 """Instructions of a CPU's turn; longer ones are hardly faster, shorter ones delay other CPUs less."""
@@ -26,6 +28,8 @@ QUANTUM: Final = 10_000
 MAX_CPUS: Final = 8
 RAM_SIZE: Final = 128 << 20
 _CHECK_INTERVAL: Final = 0.25  # seconds of wall time between looks at the connection and the limit
+_KEY_INTERVAL: Final = 0.05  # between looks at the keyboard while a paced guest waits
+_LOOK_INTERVAL: Final = 0.01  # between looks at the outputs where their rise cannot be waited for
 
 
 class Machine:
@@ -33,7 +37,7 @@ class Machine:
 
     Load an image into `ram`, then `run` from its entry.  When every CPU waits and no timer runs, `patience` is how many
     seconds somebody else who drives lines of the same interrupt controller has to raise one.  What `keyboard` has to
-    say reaches the UART as fast as the guest reads it.
+    say reaches the UART as fast as the guest reads it.  With a `pace` the guest's time keeps to its clock.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Machine:
         ram_size: int = RAM_SIZE,
         patience: float = 0,
         keyboard: Keyboard | None = None,
+        pace: Pace | None = None,
     ) -> None:
         if not 1 <= cpus <= MAX_CPUS:
             raise MachineError(f"{cpus} CPUs: a GICv2 has 1 to {MAX_CPUS}")
@@ -56,6 +61,7 @@ class Machine:
         self._timers = Timers(cpus, port.line)
         self._patience = patience
         self._keyboard = keyboard
+        self._pace = pace
         self._ended = False
         self.reset_requested = False
         bus = Bus(port, self.uart)
@@ -71,9 +77,13 @@ class Machine:
         self.cpus[0].switch_on(entry, context)
         end = None if seconds is None else time.monotonic() + seconds
         look = 0.0
+        if self._pace is not None:
+            self._pace.ahead(self.now)
         while not self._ended:
             if not self._round():
                 self._idle()
+            elif self._pace is not None and (ahead := self._pace.ahead(self.now)) > AHEAD:
+                self._pace.sleep(ahead)
             if self._keyboard is not None:
                 self.uart.receive(self._keyboard.take(self.uart.room))
             wall = time.monotonic()
@@ -107,8 +117,22 @@ class Machine:
                 return
             states = ", ".join(f"CPU {cpu.index} {'waits' if cpu.on else 'is off'}" for cpu in self.cpus)
             raise Deadlock(f"nothing can wake the guest: {states}, no timer runs and no interrupt is asserted")
-        self.now = due
-        self._timers.advance(due)
+        self.now = due if self._pace is None else self._waited(self._pace, due)
+        self._timers.advance(self.now)
+
+    def _waited(self, pace: Pace, due: int) -> int:
+        """The time after a wait until `due`, or until somebody else raises a line, or for a moment."""
+        left = pace.ahead(self.now) + (due - self.now) / FREQUENCY
+        if left * FREQUENCY < 1:
+            return due
+        hears = self._keyboard is not None and not self._keyboard.ended
+        hidden = self.port.outputs != 0  # of a CPU that is off, or it would not be idle: it hides another's rise
+        left = min(left, _LOOK_INTERVAL if hidden else _KEY_INTERVAL if hears else _CHECK_INTERVAL)
+        end = pace.clock() + left
+        if (hidden or not self.port.wait(left)) and (left := end - pace.clock()) > 0:
+            pace.sleep(left)
+            self.port.check()
+        return pace.reached(self.now, due)
 
     def _maintained(self, origin: int, crn: int, crm: int) -> None:
         """SYS on one CPU: TLBI to the inner shareable domain, or an instruction cache invalidation."""

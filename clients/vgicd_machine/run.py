@@ -11,6 +11,7 @@ from vgicd_machine.gic_port import GicPort
 from vgicd_machine.keyboard import Keyboard
 from vgicd_machine.loader import load
 from vgicd_machine.machine import RAM_SIZE, Machine
+from vgicd_machine.pace import Pace
 
 
 class Outcome(NamedTuple):
@@ -37,13 +38,16 @@ def run_image(
     seconds: float | None = None,
     patience: float = 0,
     keyboard: Keyboard | None = None,
+    pace: Pace | None = None,
 ) -> Outcome:
     """Run `image` on a machine with `port` until it switches the system off; its console lines go to `write`.
 
     Raises as `load` and `Machine.run` do; what the console has got by then has been written.
     """
     console = Console(write)
-    machine = Machine(port, console.transmit, cpus=cpus, ram_size=ram_size, patience=patience, keyboard=keyboard)
+    machine = Machine(
+        port, console.transmit, cpus=cpus, ram_size=ram_size, patience=patience, keyboard=keyboard, pace=pace
+    )
     entry = load(image, machine.ram, address)
     try:
         machine.run(entry, seconds=seconds)

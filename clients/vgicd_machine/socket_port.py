@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from vgicd_client import AddressError, Client, ClientError, ConnectionLost, Space, connect
+from vgicd_client import AddressError, Client, ClientError, ConnectionLost, Refused, Space, connect, regs
 from vgicd_machine.errors import BusAbort, GicLost, MachineError
 from vgicd_machine.gic_port import Window
 
@@ -14,6 +15,8 @@ TIMEOUT: Final = 5.0
 """Seconds that a daemon may take for an answer before it counts as lost."""
 
 _GUEST_WINDOWS: Final = frozenset({"GICD", "GICC"})
+_ARRAYS: Final = ("GICD_ISENABLER", "GICD_ISPENDR", "GICD_ISACTIVER")
+_SGIS: Final = 0xFFFF  # always enabled
 _PAGE: Final = 0x1000
 _LOST: Final = "the interrupt controller is gone"
 
@@ -34,6 +37,23 @@ class SocketPort:
     def vcpus(self) -> int:
         """How many vCPUs the daemon's domain has."""
         return self._client.welcome.geometry.vcpus
+
+    def left_over(self) -> str:
+        """What shows that the daemon is not as after reset, as "GICD_CTLR is 0x1"; "" if nothing does. Only looks."""
+        if not self._client.order:
+            return ""
+        geometry = self._client.welcome.geometry
+        places = [(cpu, name) for cpu in range(geometry.vcpus) for name in ("GICC_CTLR", *(f"{a}0" for a in _ARRAYS))]
+        places += [(0, f"{array}{n}") for array in _ARRAYS for n in range(1, 1 + -(-geometry.spis // 32))]
+        for cpu, name in ((0, "GICD_CTLR"), *places):
+            frame = name.partition("_")[0]
+            offset = regs.frames()[frame].named(name)
+            word = 0 if offset is None else self._client.peek(cpu, Space[frame], offset)
+            if name == "GICD_ISENABLER0":
+                word &= ~_SGIS
+            if word:
+                return f"{name} is {word:#x}"
+        return ""
 
     def read(self, cpu: int, address: int, size: int) -> int:
         client = self._client
@@ -94,6 +114,27 @@ def open_port(address: str, timeout: float | None = TIMEOUT) -> Iterator[SocketP
         raise _explain(error) from error
     with client:
         yield SocketPort(client)
+
+
+def reset(address: str, timeout: float | None = TIMEOUT) -> None:
+    """Have the daemon at `address` build its domain anew, as configured.
+
+    Raises `MachineError` when it does not allow that, else as `open_port`.
+    """
+    try:
+        with connect(address, "control", name="vgicd_machine", timeout=timeout) as client:
+            errno = client.reset()
+    except AddressError:
+        raise
+    except Refused as error:
+        raise MachineError(
+            f"--reset needs role control, which {address} does not grant ({error}): have somebody who may run "
+            "`vgicctl reset`, or start the daemon anew"
+        ) from error
+    except ClientError as error:
+        raise _explain(error) from error
+    if errno:
+        raise MachineError(f"the daemon's domain cannot be built anew: {os.strerror(-errno)}")
 
 
 def _explain(error: ClientError) -> MachineError:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.guests.fakes import words
+from vgicd_client import Client, PrivateDaemon, Space, connect, private_daemon, regs
 from vgicd_machine import guests
 from vgicd_machine.errors import GicLost, ImageError, MachineError, MissingPart, TimeLimit
+from vgicd_machine.socket_port import open_port, reset
 
 
 def run(*arguments: str, module: str = "vgicd_machine", **environment: str) -> tuple[int, str]:
@@ -59,6 +63,73 @@ def test_time_limit(endless: str) -> None:
 def test_conflicting_options(endless: str) -> None:
     status, stderr = run(endless, "--in-process", "--connect", "unix:/x")
     assert (status, "exclude each other" in stderr) == (2, True)
+
+
+@pytest.fixture
+def off(tmp_path: Path) -> str:
+    path = tmp_path / "off.bin"
+    path.write_bytes(words(SYSTEM_OFF))
+    return str(path)
+
+
+SYSTEM_OFF = """
+    52b08000    mov     w0, #0x84000000
+    11002000    add     w0, w0, #8
+    d4000002    hvc     #0
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[PrivateDaemon]:
+    with private_daemon("--tcp=127.0.0.1:0", vcpus=2) as running:
+        yield running
+
+
+@pytest.fixture
+def gic(daemon: PrivateDaemon) -> Iterator[Client]:
+    with connect(daemon.address, "control") as client:
+        client.reset()
+        yield client
+
+
+def test_a_daemon_that_has_served_before_is_told_and_can_be_reset(off: str, daemon: PrivateDaemon, gic: Client) -> None:
+    assert gic.order, "a reset is an operation, too"
+    assert run(off, "--connect", daemon.address) == (0, "")
+    gic.write(0, Space.GICD, 0, 1)
+    status, stderr = run(off, "--connect", daemon.address)
+    assert (status, len(stderr.splitlines())) == (0, 1)
+    assert f"warning: {daemon.address} has served before (GICD_CTLR is 0x1), and a guest expects" in stderr
+    assert run(off, "--connect", daemon.address, "--reset") == (0, "")
+    assert gic.peek(0, Space.GICD, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("register", "vcpu", "value"),
+    [("GICC_CTLR", 1, 1), ("GICD_ISENABLER0", 1, 1 << 27), ("GICD_ISENABLER2", 0, 4), ("GICD_ISACTIVER1", 0, 1 << 31)],
+)
+def test_whatever_is_enabled_pending_or_active_counts_as_left_over(
+    daemon: PrivateDaemon, gic: Client, register: str, vcpu: int, value: int
+) -> None:
+    frame = register.partition("_")[0]
+    offset = regs.frames()[frame].named(register)
+    assert offset is not None
+    with open_port(daemon.address) as port:
+        assert port.left_over() == ""
+        gic.write(vcpu, Space[frame], offset, value)
+        before = gic.snapshot().words
+        assert port.left_over() == f"{register} is {value:#x}"
+        assert gic.snapshot().words == before
+
+
+def test_a_reset_that_is_not_allowed_or_about_nobody_is_a_sentence(off: str, daemon: PrivateDaemon) -> None:
+    with pytest.raises(MachineError, match=r"--reset needs role control, which tcp:.* does not grant"):
+        reset(daemon.listening("tcp"))
+    status, stderr = run(off, "--reset")
+    assert (status, "which --connect names" in stderr) == (2, True)
+
+
+def test_a_paced_guest_runs_to_its_end(off: str) -> None:
+    assert run(off, "--in-process", "--paced") == (0, "")
 
 
 @pytest.mark.parametrize("module", ["vgicd_machine", "vgicd_machine.demo"])
