@@ -40,12 +40,14 @@ from vgicd.registers import Field, Frame, Layout, Register
 
 SOFTWARE_LRS: Final = "gich_lr_software"
 """Both the structure of a list register with HW=0, and the variable that shows all of them so."""
+_UNIT: Final = "<vgicd, no source>"
+"""What gdb takes for the source's name, and tells of in vain: nothing that may exist where gdb was started."""
 _ARM_FLAGS: Final = {40: 0x05000000}  # EF_ARM_EABI_VER5: without it gdb takes the procedure calls of before 2005
 
 
 def symbol_file(arch: Arch, layout: AddressSpace, lrs: int, names: Mapping[int, str]) -> bytes:
     """An ELF file with DWARF for `layout` with `lrs` list registers; `names` gives INTIDs an alias, irqN_NAME."""
-    unit = Unit("vgicd", f"vgicd {__version__}", arch.word)
+    unit = Unit(_UNIT, f"vgicd {__version__}", arch.word)
     sections = [
         *_registers(unit, layout, lrs),
         *_code(layout, names),

@@ -70,6 +70,14 @@ def name(entry: DIE) -> str:
     return str(entry.attributes["DW_AT_name"].value.decode())
 
 
+def test_the_unit_is_called_what_no_file_or_folder_is() -> None:
+    """`list` looks for its source; it said "vgicd: Is a directory" beside the daemon's own."""
+    _, file = made("one")
+    called = name(file.unit.get_top_DIE())
+    assert called.startswith("<")
+    assert called.endswith("no source>")
+
+
 def members(structure: DIE) -> dict[str, DIE]:
     return {name(member): member for member in structure.iter_children()}
 
