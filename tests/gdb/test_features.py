@@ -89,6 +89,7 @@ SHOWN: Final = {
         "gdb/test_run_control.py::test_every_edge_of_an_interrupts_life_is_a_breakpoint",
         "gdb/test_run_control.py::test_maintenance_and_kick_are_breakpoints",
         "gdb/test_run_control.py::test_hit_counts_ignore_counts_and_commands",
+        "gdb/test_run_control.py::test_finish_waits_until_the_handler_has_ended",
         "gdb/test_run_control.py::test_rbreak_takes_a_pattern_of_edges",
     ],
     "should 14: live trace": ["gdb/test_live.py::test_trace_prints_while_the_guest_runs"],
