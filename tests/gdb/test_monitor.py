@@ -83,9 +83,10 @@ def test_a_freeze_outlasts_continue(sessions: Sessions, board: Board) -> None:
     assert "frozen already" in session.run("monitor freeze on")
     session.start("continue")
     with board.acting() as guest:
+        session.until("The guest does not run: interrupt, and `monitor freeze auto` lets it")
         held = guest.write(0, "GICC_PMR", 0x80)
         session.interrupt()
-        assert "The guest does not run: interrupt, and `monitor freeze auto` lets it." in session.wait()
+        session.wait()
         assert not held.done()
         assert "never held" in session.run("monitor freeze off")
         held.result()
