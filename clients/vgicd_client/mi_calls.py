@@ -9,6 +9,7 @@ from 1: of a daemon's vCPU v the thread is v + 1.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
@@ -34,6 +35,7 @@ PRELUDE: Final = (
 )
 """What both clients ask of a gdb that they have started."""
 
+_PLACE: Final = re.compile(r"0x[0-9a-f]+")
 _INTEGERS: Final = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long long"}
 
 
@@ -149,6 +151,9 @@ def _why(error: MiError) -> Script[str]:
     except MiError:  # not a daemon of ours, or not now
         return ""
     refusal = said.partition("\n")[0].partition("Last refusal: ")[2]
+    place = _PLACE.search(error.text)
+    if place is not None and place[0] not in refusal:
+        return ""  # of another access: what `info mem` does not list gdb refuses without asking
     return f": {refusal}" if refusal else ""
 
 

@@ -78,11 +78,11 @@ def layout_of(word: int) -> Layout:
 
 
 def list_register(word: int, names: Mapping[int, str]) -> str:
-    """GICH_LR in words: `irq27_vtimer pending prio 0x80 hw 27`; `free` when it is empty."""
+    """GICH_LR in words: `irq27_vtimer pending prio 0x80 hw 27`; `free` as in GICH_ELRSR, with what it held last."""
     layout = layout_of(word)
     fields = layout.decode(word)
-    if not word:
-        return "free"
+    if lr.is_free(word):
+        return f"free, held {irq_name(fields['VirtualID'], names)}" if word else "free"
     state = layout["State"].values[fields["State"]]
     words = [irq_name(fields["VirtualID"], names), state, f"prio {fields['Priority'] << 3:#04x}"]
     if fields["Grp1"]:

@@ -268,6 +268,15 @@ def test_list_registers_are_shown_in_fields() -> None:
     assert "LR1  0x00000000  free" in said
 
 
+def test_a_list_register_whose_interrupt_has_ended_is_free() -> None:
+    desk = Desk()
+    take(desk.domain, 42, 0x40)
+    desk.domain.apply(op.Write(0, GICC, 0x10, 4, 42))
+    said = desk.run("lrs")
+    assert said.startswith("vCPU 0: inside the guest, 0 of 4 list registers used\n")
+    assert "free, held irq42" in said
+
+
 def test_all_list_registers_are_shown_on_request() -> None:
     assert [line[:6] for line in Desk().run("lrs all").splitlines() if line.startswith("vCPU")] == ["vCPU 0", "vCPU 1"]
 

@@ -162,11 +162,12 @@ def list_registers(target: Target, vcpu: int) -> list[str]:
     """The list registers of `vcpu` and the state of the virtual interface around them."""
     state: op.LrState = target.ask(op.LrGet(vcpu))
     where = "inside the guest" if state.inside else "outside the guest"
+    used = len(state.lrs) - state.elrsr.bit_count()
     rows = [
         (f"LR{index}", f"{word:#010x}", text.list_register(word, target.names)) for index, word in enumerate(state.lrs)
     ]
     return [
-        f"vCPU {vcpu}: {where}, {state.used} of {len(state.lrs)} list registers used",
+        f"vCPU {vcpu}: {where}, {used} of {len(state.lrs)} list registers used",
         f"  HCR {state.hcr:#010x} {text.flags(HCR, state.hcr)}; MISR {text.flags(MISR, state.misr)}",
         f"  EISR {text.bits(state.eisr)}; ELRSR {text.bits(state.elrsr)}; APR {state.apr:#010x}",
         *text.table(("lr", "word", "holds"), rows, indent="  "),
