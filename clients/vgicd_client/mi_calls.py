@@ -114,12 +114,12 @@ def read(expression: str, *, thread: int | None = None) -> Script[int]:
     Raises `MiError` also for what has no such value: an array, a larger structure, void.
     """
     shown = yield from console(f"output/x {expression}", thread=thread)
-    if shown.startswith("{"):
+    if shown.rpartition("\n")[2].startswith("{"):
         size = yield from evaluate(f"sizeof({expression})", thread=thread)
         if (integer := _INTEGERS.get(_integer(size))) is not None:
             shown = yield from console(f"output/x *({integer} *)&({expression})", thread=thread)
     try:
-        return int(shown, 0)
+        return int(shown.rpartition("\n")[2], 0)  # gdb 13 may first say that the daemon's file has disappeared
     except ValueError:
         raise MiError(f"{expression} is no number but {shown[:80]!r}: name one register, element or field") from None
 

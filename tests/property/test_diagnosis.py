@@ -6,7 +6,7 @@ Several causes may hide one another, so that the mending of those that were foun
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.property.budget import BRIEF, THOROUGH
@@ -71,10 +71,12 @@ def chosen(config: DomainConfig, gene: int) -> tuple[int, int | None]:
     return intids[gene % len(intids)], [None, *range(config.vcpus)][gene // len(intids) % (config.vcpus + 1)]
 
 
+IDLE_EOIS_IGNORED = DomainConfig(vcpus=3, lrs=1, spis=32, eoi_when_idle="ignore")
 CORRECT = configs(variants=("correct",), vcpus=(1, 2, 3), lrs=(1, 2, 4))
 
 
 @BRIEF
+@example(IDLE_EOIS_IGNORED, [16, 159, 33359, 15864550, 2706872], 432)
 @given(CORRECT, runs(), st.integers(0, 1000))
 def test_what_it_says_to_do_brings_the_interrupt_in(config: DomainConfig, run: list[int], gene: int) -> None:
     bring_in(played(config, run), *chosen(config, gene))

@@ -49,8 +49,12 @@ def active(case: Case) -> Finding | None:
         mend += case.end(other, holder)
     if own.lr < 0:
         hint += " It is in no list register: the guest's EOI is counted in GICH_HCR.EOICount, and done at its exit."
-    if own.lr < 0 and not holder.gich.ctlr & EOI_MODE:
+    gich = holder.gich
+    if own.lr < 0 and not gich.ctlr & EOI_MODE:
         mend += _deactivate_outside(case, holder, own)
+    elif not gich.apr and not gich.ctlr & EOI_MODE and not gich.idle_deactivates:
+        hint = "Nothing runs, and eoi_when_idle = ignore: its GICC_EOIR would do nothing."
+        mend += case.gicd("GICD_ICACTIVER", 1)
     else:
         mend += case.end(own, holder)
     case.changed = case.changed or case.world.explicit
