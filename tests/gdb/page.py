@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack, chdir, suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,8 @@ class Player:
             self._end_session()
         finally:
             for process in self._beside:
-                process.terminate()
+                with suppress(ProcessLookupError):  # the shell and whatever it has started that still runs
+                    os.killpg(process.pid, signal.SIGTERM)
                 process.wait(_PATIENCE)
             self._stack.close()
 
@@ -66,7 +68,9 @@ class Player:
         if command.endswith("&"):
             line = ["bash", "-c", command.removesuffix("&")]
             self._beside.append(
-                subprocess.Popen(line, cwd=self._folder, env=self._environment, stdout=subprocess.DEVNULL)
+                subprocess.Popen(
+                    line, cwd=self._folder, env=self._environment, stdout=subprocess.DEVNULL, process_group=0
+                )
             )
             return ""
         if command.startswith("vgicctl ") and not set("&|<>;()$*") & set(command):
