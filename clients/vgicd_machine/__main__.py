@@ -15,8 +15,8 @@ import click
 
 from vgicd_client import private_daemon
 from vgicd_machine.errors import MachineError
-from vgicd_machine.gic_port import GicPort
-from vgicd_machine.keyboard import Keyboard
+from vgicd_machine.gic.port import GicPort
+from vgicd_machine.host.keyboard import Keyboard
 from vgicd_machine.options import failing, geometry, write_now
 
 
@@ -84,17 +84,17 @@ def main(
         raise click.UsageError("--connect and --in-process exclude each other.")
     if anew and address is None:
         raise click.UsageError("--reset is for a daemon that has served before, which --connect names.")
-    from vgicd_machine.pace import Pace  # noqa: PLC0415 - only for a run
+    from vgicd_machine.host.pace import Pace  # noqa: PLC0415 - only for a run
     from vgicd_machine.run import run_image  # noqa: PLC0415 - needs the engine, whose absence is a sentence, not a trace
 
     with ExitStack() as stack:
         port: GicPort
         if in_process:
-            from vgicd_machine.domain_port import DomainPort  # noqa: PLC0415 - see there
+            from vgicd_machine.gic.domain_port import DomainPort  # noqa: PLC0415 - see there
 
             port = DomainPort(vcpus=cpus or 1, lrs=lrs, spis=spis, variant=variant)
         else:
-            from vgicd_machine.socket_port import TIMEOUT, open_port, reset  # noqa: PLC0415 - not needed in process
+            from vgicd_machine.gic.socket_port import TIMEOUT, open_port, reset  # noqa: PLC0415 - not needed in process
 
             patient = None if held else TIMEOUT
             if anew and address is not None:

@@ -17,9 +17,9 @@ from rich.rule import Rule
 
 from vgicd_client import PrivateDaemon, private_daemon
 from vgicd_machine import guests
-from vgicd_machine.console import Verdict
 from vgicd_machine.errors import GicLost, MachineError
 from vgicd_machine.explained import explained
+from vgicd_machine.host.console import Verdict
 from vgicd_machine.options import failing, geometry, write_now
 
 TIME_LIMIT: Final = 40.0
@@ -35,8 +35,8 @@ _STATE: Final = (("regs", "GICC", "--vcpu", "0"), ("irqs",), ("lrs",))
 @failing
 def main(cpus: int, lrs: int, spis: int, variant: str) -> None:
     """Run the tour on a private daemon, and show its console and the final state of the VGIC."""
+    from vgicd_machine.gic.socket_port import open_port  # noqa: PLC0415
     from vgicd_machine.run import Outcome, run_image  # noqa: PLC0415 - needs the engine, whose absence is a sentence
-    from vgicd_machine.socket_port import open_port  # noqa: PLC0415
 
     out = Console(highlight=False)
     image = guests.build()

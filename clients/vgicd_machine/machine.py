@@ -8,45 +8,41 @@ virtual time does not run ahead of the wall clock, and a jump takes as long as i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Final
 
-from vgicd_machine import pl011, psci
-from vgicd_machine.bus import Bus
-from vgicd_machine.cpu import Cpu
+from vgicd_machine.board import psci
+from vgicd_machine.board.board import Board
+from vgicd_machine.board.timers import FREQUENCY, Timers
+from vgicd_machine.core.cpu import Cpu
 from vgicd_machine.errors import Deadlock, MachineError, TimeLimit
-from vgicd_machine.gic_port import GicPort
-from vgicd_machine.keyboard import Keyboard
-from vgicd_machine.memory import Ram
-from vgicd_machine.pace import AHEAD, Pace
-from vgicd_machine.pl011 import Pl011
-from vgicd_machine.timers import FREQUENCY, Timers
+from vgicd_machine.gic.port import GicPort
+from vgicd_machine.host.keyboard import Keyboard
+from vgicd_machine.host.pace import AHEAD, Pace
 
 QUANTUM: Final = 10_000
 """Instructions of a CPU's turn; longer ones are hardly faster, shorter ones delay other CPUs less."""
 
 MAX_CPUS: Final = 8
-RAM_SIZE: Final = 128 << 20
 _CHECK_INTERVAL: Final = 0.25  # seconds of wall time between looks at the connection and the limit
 _KEY_INTERVAL: Final = 0.05  # between looks at the keyboard while a paced guest waits
 _LOOK_INTERVAL: Final = 0.01  # between looks at the outputs where their rise cannot be waited for
 
 
 class Machine:
-    """`cpus` (1..8) CPUs on `port`; `transmit(byte)` gets what the guest writes to the UART.
+    """`cpus` (1..8) CPUs on `board`, whose interrupt controller is `port`.
 
-    Load an image into `ram`, then `run` from its entry.  When every CPU waits and no timer runs, `patience` is how many
-    seconds somebody else who drives lines of the same interrupt controller has to raise one.  What `keyboard` has to
-    say reaches the UART as fast as the guest reads it.  With a `pace` the guest's time keeps to its clock.
+    Load an image into the board's memory, then `run` from its entry.  When every CPU waits and no timer runs,
+    `patience` is how many seconds somebody else who drives lines of the same interrupt controller has to raise one.
+    What `keyboard` has to say reaches the UART as fast as the guest reads it.  With a `pace` the guest's time keeps to
+    its clock.
     """
 
     def __init__(
         self,
+        board: Board,
         port: GicPort,
-        transmit: Callable[[int], None],
         *,
         cpus: int = 1,
-        ram_size: int = RAM_SIZE,
         patience: float = 0,
         keyboard: Keyboard | None = None,
         pace: Pace | None = None,
@@ -54,8 +50,8 @@ class Machine:
         if not 1 <= cpus <= MAX_CPUS:
             raise MachineError(f"{cpus} CPUs: a GICv2 has 1 to {MAX_CPUS}")
         self.port = port
-        self.ram = Ram(ram_size)
-        self.uart = Pl011(transmit, lambda level: port.line(pl011.INTID, level))
+        self.board = board
+        self.uart = board.uart
         self.now = 0
         """Virtual time in ticks of `timers.FREQUENCY`."""
         self._timers = Timers(cpus, port.line)
@@ -64,9 +60,8 @@ class Machine:
         self._pace = pace
         self._ended = False
         self.reset_requested = False
-        bus = Bus(port, self.uart)
         broadcast = self._maintained if cpus > 1 else None
-        self.cpus = [Cpu(n, self.ram, bus, self._timers, self._hypercall, broadcast) for n in range(cpus)]
+        self.cpus = [Cpu(n, board, self._timers, self._hypercall, broadcast) for n in range(cpus)]
 
     def run(self, entry: int, context: int = 0, *, seconds: float | None = None) -> None:
         """Start CPU 0 at `entry` and return when the guest has switched the system off, or asked for its reset.

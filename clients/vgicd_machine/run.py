@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from vgicd_machine.console import Console, Verdict
-from vgicd_machine.gic_port import GicPort
-from vgicd_machine.keyboard import Keyboard
-from vgicd_machine.loader import load
-from vgicd_machine.machine import RAM_SIZE, Machine
-from vgicd_machine.pace import Pace
+from vgicd_machine.board.board import RAM_SIZE, Board
+from vgicd_machine.gic.port import GicPort
+from vgicd_machine.host.console import Console, Verdict
+from vgicd_machine.host.keyboard import Keyboard
+from vgicd_machine.host.pace import Pace
+from vgicd_machine.machine import Machine
 
 
 class Outcome(NamedTuple):
@@ -45,12 +45,11 @@ def run_image(
     Raises as `load` and `Machine.run` do; what the console has got by then has been written.
     """
     console = Console(write)
-    machine = Machine(
-        port, console.transmit, cpus=cpus, ram_size=ram_size, patience=patience, keyboard=keyboard, pace=pace
-    )
-    entry = load(image, machine.ram, address)
+    board = Board(port, console.transmit, ram_size=ram_size)
+    machine = Machine(board, port, cpus=cpus, patience=patience, keyboard=keyboard, pace=pace)
+    boot = board.load(image, address)
     try:
-        machine.run(entry, seconds=seconds)
+        machine.run(boot.entry, boot.context, seconds=seconds)
     finally:
         console.flush()
     late = sum(cpu.late_stops for cpu in machine.cpus)

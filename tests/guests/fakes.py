@@ -6,10 +6,11 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from vgicd_machine.board.board import Board
+from vgicd_machine.board.memory import BASE
 from vgicd_machine.errors import BusAbort
-from vgicd_machine.gic_port import Window
+from vgicd_machine.gic.port import Window
 from vgicd_machine.machine import Machine
-from vgicd_machine.memory import BASE
 
 GICD = 0x0800_0000
 VECTORS = BASE + 0x1000  # what a program finds in X0
@@ -62,6 +63,11 @@ def words(listing: str) -> bytes:
     return b"".join(struct.pack("<I", int(columns[0], 16)) for columns in lines if columns)
 
 
+def machine_on(gic: FakeGic, transmit: Callable[[int], None] = lambda _byte: None, **options: Any) -> Machine:
+    """A machine with a MiB of RAM."""
+    return Machine(Board(gic, transmit, ram_size=1 << 20), gic, **options)
+
+
 def run(
     gic: FakeGic,
     main: str,
@@ -71,9 +77,9 @@ def run(
     seconds: float = 10,
 ) -> tuple[Machine, tuple[int, ...]]:
     """Run a program (see `words`) with code at some vectors; yields the machine and 16 doublewords of `RESULTS`."""
-    machine = Machine(gic, lambda _byte: None, cpus=cpus, ram_size=1 << 20)
-    machine.ram.write(BASE, words(main))
+    machine = machine_on(gic, cpus=cpus)
+    machine.board.ram.write(BASE, words(main))
     for offset, code in (vectors or {}).items():
-        machine.ram.write(VECTORS + offset, words(code))
+        machine.board.ram.write(VECTORS + offset, words(code))
     machine.run(BASE, VECTORS, seconds=seconds)
-    return machine, struct.unpack("<16Q", machine.ram.read(RESULTS, 128))
+    return machine, struct.unpack("<16Q", machine.board.ram.read(RESULTS, 128))

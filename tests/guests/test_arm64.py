@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.guests.fakes import words
-from vgicd_machine import arm64
+from vgicd_machine.core import arm64
 
 SIMPLE = """
     b9400020    ldr     w0, [x1]

@@ -13,7 +13,7 @@ from tests.guests.fakes import words
 from vgicd_client import Client, PrivateDaemon, Space, connect, private_daemon, regs
 from vgicd_machine import guests
 from vgicd_machine.errors import GicLost, ImageError, MachineError, MissingPart, TimeLimit
-from vgicd_machine.socket_port import open_port, reset
+from vgicd_machine.gic.socket_port import open_port, reset
 
 
 def run(*arguments: str, module: str = "vgicd_machine", **environment: str) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vgicd_machine.console import Console, Verdict
+from vgicd_machine.host.console import Console, Verdict
 
 
 def speak(text: bytes) -> tuple[Console, list[str]]:

@@ -6,11 +6,10 @@ import os
 
 import pytest
 
-from tests.guests.fakes import GICD, RESULTS, FakeGic, run, words
+from tests.guests.fakes import GICD, RESULTS, FakeGic, machine_on, run, words
+from vgicd_machine.board.memory import BASE
 from vgicd_machine.errors import Deadlock, GuestFault, TimeLimit
-from vgicd_machine.keyboard import Keyboard
-from vgicd_machine.machine import Machine
-from vgicd_machine.memory import BASE
+from vgicd_machine.host.keyboard import Keyboard
 
 EL1H_SYNC, EL1H_IRQ, EL1H_FIQ, EL0_SYNC = 0x200, 0x280, 0x300, 0x400
 
@@ -444,8 +443,8 @@ def test_what_is_typed_is_echoed() -> None:
     try:
         os.write(writer, b"hello, uart\n")
         echoed = bytearray()
-        machine = Machine(FakeGic(), echoed.append, ram_size=1 << 20, keyboard=Keyboard(reader))
-        machine.ram.write(BASE, words(ECHO + OFF))
+        machine = machine_on(FakeGic(), echoed.append, keyboard=Keyboard(reader))
+        machine.board.ram.write(BASE, words(ECHO + OFF))
         machine.run(BASE, seconds=10)
         assert echoed == b"hello, uart\n"
     finally:
@@ -457,8 +456,8 @@ def test_waiting_for_the_keyboard_is_no_deadlock_until_it_ends() -> None:
     reader, writer = os.pipe()
     try:
         os.close(writer)
-        machine = Machine(FakeGic(), lambda _byte: None, ram_size=1 << 20, keyboard=Keyboard(reader))
-        machine.ram.write(BASE, words("d503207f    wfi"))
+        machine = machine_on(FakeGic(), keyboard=Keyboard(reader))
+        machine.board.ram.write(BASE, words("d503207f    wfi"))
         with pytest.raises(Deadlock):
             machine.run(BASE, seconds=10)
     finally:

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from vgicd.vgic.variants import DEFECTS
 from vgicd_machine import demo, guests, run
-from vgicd_machine.console import Verdict
-from vgicd_machine.domain_port import DomainPort
 from vgicd_machine.explained import XEN, Explained, explained
+from vgicd_machine.gic.domain_port import DomainPort
+from vgicd_machine.host.console import Verdict
 from vgicd_machine.run import Outcome, run_image
 
 LIMIT = 120  # seconds; a second is enough on an idle machine

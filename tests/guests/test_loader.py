@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from vgicd_machine.board.loader import FLAT_OFFSET, load
+from vgicd_machine.board.memory import BASE, Ram
 from vgicd_machine.errors import ImageError
-from vgicd_machine.loader import FLAT_OFFSET, load
-from vgicd_machine.memory import BASE, Ram
 
 SIZE = 1 << 20
 

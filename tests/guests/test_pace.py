@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.guests.fakes import RESULTS, VECTORS, FakeGic, words
-from vgicd_machine.machine import Machine
-from vgicd_machine.memory import BASE
-from vgicd_machine.pace import AHEAD, BEHIND, Pace
-from vgicd_machine.timers import FREQUENCY
+from tests.guests.fakes import RESULTS, VECTORS, FakeGic, machine_on, words
+from vgicd_machine.board.memory import BASE
+from vgicd_machine.board.timers import FREQUENCY
+from vgicd_machine.host.pace import AHEAD, BEHIND, Pace
 
 SECOND = (1 << 26) / FREQUENCY
 """For which `UNTIL_TIMER` waits: a little more than a second."""
@@ -85,10 +84,10 @@ class PatientGic(FakeGic):
 def run(gic: FakeGic, code: str, clock: Clock) -> tuple[float, float]:
     """(seconds on the clock, seconds that the guest has measured)."""
     began = clock.now
-    machine = Machine(gic, lambda _byte: None, ram_size=1 << 20, pace=Pace(clock, clock.sleep))
-    machine.ram.write(BASE, words(code))
+    machine = machine_on(gic, pace=Pace(clock, clock.sleep))
+    machine.board.ram.write(BASE, words(code))
     machine.run(BASE, VECTORS, seconds=10)
-    (ticks,) = struct.unpack("<Q", machine.ram.read(RESULTS, 8))
+    (ticks,) = struct.unpack("<Q", machine.board.ram.read(RESULTS, 8))
     return clock.now - began, ticks / FREQUENCY
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vgicd_machine.pl011 import FIFO_DEPTH, RT, RX, TX, Pl011
+from vgicd_machine.board.pl011 import FIFO_DEPTH, RT, RX, TX, Pl011
 
 DR, FR, LCRH, IFLS, IMSC, RIS, MIS, ICR = 0x00, 0x18, 0x2C, 0x34, 0x38, 0x3C, 0x40, 0x44
 RXFE, RXFF, TXFE = 0x10, 0x40, 0x80

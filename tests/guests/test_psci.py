@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vgicd_machine import psci
+from vgicd_machine.board import psci
 
 CPU_ON, CPU_ON_32, AFFINITY_INFO, FEATURES = 0xC400_0003, 0x8400_0003, 0xC400_0004, 0x8400_000A
 

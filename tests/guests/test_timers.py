@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vgicd_machine.arm64 import SystemRegister
-from vgicd_machine.timers import PHYSICAL_PPI, VIRTUAL_PPI, Timers
+from vgicd_machine.board.timers import PHYSICAL_PPI, VIRTUAL_PPI, Timers
+from vgicd_machine.core.arm64 import SystemRegister
 
 VIRTUAL_TVAL, VIRTUAL_CTL, VIRTUAL_CVAL = (SystemRegister(3, 3, 14, 3, op2) for op2 in range(3))
 PHYSICAL_CTL, PHYSICAL_CVAL = (SystemRegister(3, 3, 14, 2, op2) for op2 in (1, 2))

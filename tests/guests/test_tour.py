@@ -15,10 +15,10 @@ import pytest
 from tests.guests.fakes import words
 from vgicd_client import private_daemon
 from vgicd_machine import guests
-from vgicd_machine.domain_port import DomainPort
 from vgicd_machine.errors import GicLost
+from vgicd_machine.gic.domain_port import DomainPort
+from vgicd_machine.gic.socket_port import open_port
 from vgicd_machine.run import run_image
-from vgicd_machine.socket_port import open_port
 
 SCENARIOS = [
     "timer-ppi",

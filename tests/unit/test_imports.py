@@ -51,7 +51,7 @@ SIBLINGS = {
 # the third writes files that only the register rows and the layout for gdb can tell.
 IN_PROCESS = {
     "vgicd_client.ctl.worlds": "vgicd.domain",
-    "vgicd_machine.domain_port": "vgicd.domain",
+    "vgicd_machine.gic.domain_port": "vgicd.domain",
     "vgicd_client.ctl.exports": "vgicd.export",
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from vgicd_machine.arm64 import SystemRegister
+from vgicd_machine.core.arm64 import SystemRegister
 
 VIRTUAL_PPI: Final = 27
 PHYSICAL_PPI: Final = 30

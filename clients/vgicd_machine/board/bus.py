@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vgicd_machine import pl011
-from vgicd_machine.gic_port import GicPort, Window
-from vgicd_machine.pl011 import Pl011
+from vgicd_machine.board import pl011
+from vgicd_machine.board.pl011 import Pl011
+from vgicd_machine.gic.port import GicPort, Window
 
 
 class Bus:

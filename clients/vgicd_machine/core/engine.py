@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from vgicd_machine.arm64 import SystemRegister
+from vgicd_machine.core.arm64 import SystemRegister
 from vgicd_machine.errors import EngineMissing, MachineError
 
 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vgicd_machine.errors import BusAbort, MachineError
-from vgicd_machine.gic_port import Window
+from vgicd_machine.gic.port import Window
 
 _GUEST_WINDOWS = frozenset({"GICD", "GICC"})
 

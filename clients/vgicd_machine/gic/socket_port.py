@@ -9,7 +9,7 @@ from typing import Final
 
 from vgicd_client import AddressError, Client, ClientError, ConnectionLost, Refused, Space, connect, regs
 from vgicd_machine.errors import BusAbort, GicLost, MachineError
-from vgicd_machine.gic_port import Window
+from vgicd_machine.gic.port import Window
 
 TIMEOUT: Final = 5.0
 """Seconds that a daemon may take for an answer before it counts as lost."""

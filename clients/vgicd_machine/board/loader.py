@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from vgicd_machine.board.memory import Ram
 from vgicd_machine.errors import ImageError
-from vgicd_machine.memory import Ram
 
 FLAT_OFFSET: Final = 0x8_0000
 """Where a flat binary goes, from the start of RAM, unless told otherwise."""

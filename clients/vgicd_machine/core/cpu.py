@@ -10,13 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from vgicd_machine import arm64, engine
-from vgicd_machine.arm64 import SystemRegister
-from vgicd_machine.bus import Bus
-from vgicd_machine.engine import Engine, Hole, Trap
+from vgicd_machine.board.board import Board
+from vgicd_machine.board.timers import Timers
+from vgicd_machine.core import arm64, engine
+from vgicd_machine.core.arm64 import SystemRegister
+from vgicd_machine.core.engine import Engine, Hole, Trap
 from vgicd_machine.errors import BusAbort, GuestFault
-from vgicd_machine.memory import Ram
-from vgicd_machine.timers import Timers
 
 EARLY_TICKS: Final = 32
 """What a slice that ended early costs in virtual time: the engine does not say how much of it was executed."""
@@ -52,15 +51,14 @@ class Cpu:
     def __init__(
         self,
         index: int,
-        ram: Ram,
-        bus: Bus,
+        board: Board,
         timers: Timers,
         hypercall: Callable[[int, int, tuple[int, int, int]], int],
         maintained: Callable[[int, int, int], None] | None = None,
     ) -> None:
         self.index = index
-        self._ram = ram
-        self._bus = bus
+        self._memories = board.memories
+        self._bus = board.bus
         self._timers = timers
         self._hypercall = hypercall
         self._maintained = maintained
@@ -94,7 +92,8 @@ class Cpu:
     def switch_on(self, entry: int, context: int) -> None:
         """Begin at `entry` in EL1 with the MMU off, interrupts masked and `context` in X0."""
         core = Engine()
-        core.map_ram(self._ram.base, self._ram.size, self._ram.host_address)
+        for memory in self._memories:
+            core.map_ram(memory.base, memory.size, memory.host_address)
         for window in self._bus.windows:
             core.map_device(window.base, window.size, self._load, self._store)
         core.set_system(arm64.SCR_EL3, arm64.SCR_BOOT)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from vgicd_machine.timers import FREQUENCY
+from vgicd_machine.board.timers import FREQUENCY
 
 AHEAD: Final = 0.005
 """Seconds by which a guest that executes may be ahead before it is made to wait."""

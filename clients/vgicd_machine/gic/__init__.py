@@ -1,0 +1,1 @@
+"""The way to the interrupt controller, in another process or in this one."""

@@ -1,0 +1,1 @@
+"""The host's side: its terminal, keyboard and clock."""
