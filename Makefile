@@ -15,6 +15,7 @@ help: ## show this list
 setup: $(VENV)/.complete ## the virtual environment and Debian's packages (fast when done)
 	@scripts/setup-debian
 	@test -d vgicd/_compiled || $(PYTHON) scripts/compile || echo 'setup: the core stays interpreted' >&2
+	@$(PYTHON) scripts/fetch-guests >/dev/null || echo 'setup: no Debian guests; their tests will say so' >&2
 
 # Whatever may change what is installed is a prerequisite; the stamp is written last.
 $(VENV)/.complete: pyproject.toml constraints.txt scripts/setup
