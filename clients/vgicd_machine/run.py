@@ -46,8 +46,8 @@ def run_image(
     """
     console = Console(write)
     board = Board(port, console.transmit, ram_size=ram_size)
+    boot = board.load(image, address=address, cpus=cpus)
     machine = Machine(board, port, cpus=cpus, patience=patience, keyboard=keyboard, pace=pace)
-    boot = board.load(image, address)
     try:
         machine.run(boot.entry, boot.context, seconds=seconds)
     finally:

@@ -4,34 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from vgicd_machine.board import pl011
-from vgicd_machine.board.bus import Bus
-from vgicd_machine.board.loader import load
-from vgicd_machine.board.memory import Ram
+from vgicd_machine.board import devicetree, loader, pl011, pl031
+from vgicd_machine.board.bus import Bus, Nothing, Place
+from vgicd_machine.board.devicetree import Site
+from vgicd_machine.board.loader import Boot, Job
+from vgicd_machine.board.memory import FLASH_BASE, FLASH_SIZE, Memory
 from vgicd_machine.board.pl011 import Pl011
-from vgicd_machine.gic.port import GicPort
+from vgicd_machine.board.pl031 import Pl031
+from vgicd_machine.errors import ImageError
+from vgicd_machine.gic.port import GicPort, Window
 
 RAM_SIZE: Final = 128 << 20
 
-
-class Boot(NamedTuple):
-    """How CPU 0 begins: at `entry`, with `context` in X0."""
-
-    entry: int
-    context: int = 0
+_EMPTY: Final = (
+    # where QEMU's virt has devices that firmware looks for without asking the device tree
+    Window("flash 1", 0x0400_0000, 0x1000),
+    Window("fw-cfg", 0x0902_0000, 0x1000),
+    Window("pl061", 0x0903_0000, 0x1000),
+    Window("virtio", 0x0A00_0000, 0x4000),
+)
 
 
 class Board:
-    """Memory and devices around `port`; `transmit(byte)` gets what the guest writes to the UART."""
+    """Memory and devices around `port`; `transmit(byte)` gets what the guest writes to the UART.
+
+    `memories` and `bus` are complete once `load` has put an image there: a machine is built after that.
+    """
 
     def __init__(self, port: GicPort, transmit: Callable[[int], None], *, ram_size: int = RAM_SIZE) -> None:
-        self.ram = Ram(ram_size)
-        self.memories = (self.ram,)
+        self.ram = Memory(ram_size)
+        self.memories: tuple[Memory, ...] = (self.ram,)
         self.uart = Pl011(transmit, lambda level: port.line(pl011.INTID, level))
-        self.bus = Bus(port, self.uart)
+        self.rtc = Pl031()
+        nothing = Nothing()
+        self.bus = Bus(
+            port,
+            (
+                Place(pl011.WINDOW, self.uart),
+                Place(Window("RTC", pl031.BASE, pl031.SIZE), self.rtc),
+                *(Place(window, nothing) for window in _EMPTY if not _taken(window, port)),
+            ),
+        )
+        self._windows = tuple(port.windows)
 
-    def load(self, image: Path, address: int | None = None) -> Boot:
-        """Put `image` into memory; raises as `loader.load`."""
-        return Boot(load(image, self.ram, address))
+    def load(
+        self,
+        image: Path,
+        initrd: Path | None = None,
+        dtb: Path | None = None,
+        append: str | None = None,
+        address: int | None = None,
+        *,
+        cpus: int = 1,
+        firmware: bool = False,
+        seed: int = 0,
+    ) -> Boot:
+        """Put `image`, `initrd` and the device tree into memory, for a machine of `cpus` CPUs.
+
+        Without `dtb` the tree is generated, and its random seed is made from `seed`.  `address` is where a flat
+        binary goes.  `firmware` puts the image into flash at address 0.  Raises `ImageError`; nothing is then loaded.
+        """
+        site = Site(self._windows, self.ram.base, self.ram.size, cpus, seed=seed)
+        blob = None
+        if dtb is not None:
+            try:
+                blob = dtb.read_bytes()
+            except OSError as error:
+                raise ImageError(f"cannot read the device tree {dtb}: {error.strerror}") from error
+
+        def tree(chosen: devicetree.Chosen) -> bytes:
+            if blob is None:
+                return devicetree.generate(site, chosen)
+            return devicetree.completed(str(dtb), blob, site, chosen)
+
+        flash = Memory(FLASH_SIZE, FLASH_BASE, writable=False) if firmware else None
+        boot = loader.load(Job(image, initrd, append, address, firmware), self.ram, flash, tree)
+        if flash is not None:
+            self.memories = (self.ram, flash)
+        return boot
+
+
+def _taken(window: Window, port: GicPort) -> bool:
+    """Whether the interrupt controller is where `window` would be."""
+    return any(
+        other.base < window.base + window.size and window.base < other.base + other.size for other in port.windows
+    )

@@ -1,19 +1,58 @@
-"""What a CPU reaches beside RAM: the interrupt controller's windows and the local UART."""
+"""What a CPU reaches beside memory: the interrupt controller's windows, and the machine's own devices."""
 
 from __future__ import annotations
 
-from vgicd_machine.board import pl011
-from vgicd_machine.board.pl011 import Pl011
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+from vgicd_machine.errors import MachineError
 from vgicd_machine.gic.port import GicPort, Window
 
 
-class Bus:
-    """Routes an access by its address; `outputs` are the interrupt inputs of all CPUs after it."""
+class Device(Protocol):
+    """Something behind a window; offsets are from its base, sizes 1, 2 or 4 bytes."""
 
-    def __init__(self, port: GicPort, uart: Pl011) -> None:
+    def read(self, offset: int, size: int) -> int: ...
+
+    def write(self, offset: int, size: int, value: int) -> None: ...
+
+
+class Nothing:
+    """Reads as zero and ignores writes: where programs look for a device that is not there, and must not fault."""
+
+    def read(self, offset: int, size: int) -> int:
+        return 0
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """Ignored."""
+
+
+class Place(NamedTuple):
+    """`device` is seen at `window`."""
+
+    window: Window
+    device: Device
+
+
+class Bus:
+    """Routes an access by its address; `outputs` are the interrupt inputs of all CPUs after it.
+
+    Raises `MachineError` when two windows overlap.  What no window covers does not come here: the CPU takes an
+    external abort.
+    """
+
+    def __init__(self, port: GicPort, places: Sequence[Place] = ()) -> None:
         self._port = port
-        self._uart = uart
-        self.windows = (*port.windows, Window("UART", pl011.BASE, pl011.SIZE))
+        self._places = tuple((place.window.base, place.window.base + place.window.size, place) for place in places)
+        self.windows = (*port.windows, *(place.window for place in places))
+        ordered = sorted(self.windows, key=lambda window: window.base)
+        for below, above in pairwise(ordered):
+            if below.base + below.size > above.base:
+                raise MachineError(
+                    f"{below.name} at {below.base:#x} and {above.name} at {above.base:#x} overlap on the machine's "
+                    "bus: the daemon's frames are where the machine has its own devices"
+                )
 
     @property
     def outputs(self) -> int:
@@ -21,13 +60,15 @@ class Bus:
 
     def read(self, cpu: int, address: int, size: int) -> int:
         """`size` is 1, 2 or 4. Raises `BusAbort`, or `GicLost` when nobody answers."""
-        if pl011.BASE <= address < pl011.BASE + pl011.SIZE:
-            return self._uart.read(address - pl011.BASE, size)
+        for base, end, place in self._places:
+            if base <= address < end:
+                return place.device.read(address - base, size)
         return self._port.read(cpu, address, size)
 
     def write(self, cpu: int, address: int, size: int, value: int) -> None:
         """As `read`."""
-        if pl011.BASE <= address < pl011.BASE + pl011.SIZE:
-            self._uart.write(address - pl011.BASE, size, value)
-        else:
-            self._port.write(cpu, address, size, value)
+        for base, end, place in self._places:
+            if base <= address < end:
+                place.device.write(address - base, size, value)
+                return
+        self._port.write(cpu, address, size, value)

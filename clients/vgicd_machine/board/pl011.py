@@ -10,8 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from vgicd_machine.gic.port import Window
+
 BASE: Final = 0x0900_0000
 SIZE: Final = 0x1000
+WINDOW: Final = Window("UART", BASE, SIZE)
 INTID: Final = 33
 
 FIFO_DEPTH: Final = 16
