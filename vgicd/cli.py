@@ -29,7 +29,7 @@ from vgicd.server.listeners import AddressError, ListenError  # noqa: E402
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
-FLAGGED: Final = ("listen", "domain", "log", "gdb")
+FLAGGED: Final = ("listen", "domain", "log", *config.FRONT_ENDS)
 """The sections whose options have flags of their own; every option can be given with --set."""
 
 
@@ -54,7 +54,7 @@ def _fail(code: int, text: str) -> NoReturn:
 
 
 def _flag_name(section: str, row: Declared) -> str:
-    prefix = f"{section}-" if section in ("log", "gdb") else ""
+    prefix = f"{section}-" if section in ("log", *config.FRONT_ENDS) else ""
     return f"--{row.option.flag or prefix + row.key.replace('_', '-')}"
 
 

@@ -21,6 +21,7 @@ from vgicd.gdbstub.arch import ARCHES
 from vgicd.gdbstub.lifecycle import parse_names
 from vgicd.logs import Logging
 from vgicd.options import Declared, Option, declared, option
+from vgicd.qtest.wiring import Wiring, check_path
 from vgicd.server.access import Access
 from vgicd.server.limits import Limits
 
@@ -52,8 +53,8 @@ class Tls:
         return bool(self.certificate)
 
 
-GDB_DEFAULT: Final = "default"
-"""In the place of an address for gdb: beside the daemon's UNIX socket, with the suffix .gdb."""
+FRONT_END_DEFAULT: Final = "default"
+"""In the place of a front end's address: beside the daemon's UNIX socket, with the front end's name as suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Gdb:
         "serve gdb at unix:PATH, or at tcp:HOST:PORT on loopback; alone, or as default: at NAME.gdb beside NAME.sock",
         metavar="ADDRESS",
         flag="gdb",
-        alone=GDB_DEFAULT,
+        alone=FRONT_END_DEFAULT,
     )
     arch: str = option("auto", "architecture that gdb is shown; auto: this host's", choices=("auto", *ARCHES))
     freeze: str = option(
@@ -87,6 +88,29 @@ class Gdb:
 
 
 @dataclass(frozen=True, slots=True)
+class Qtest:
+    """The endpoint for clients of QEMU's qtest protocol: off unless `listen` names an address."""
+
+    listen: tuple[str, ...] = option(
+        (),
+        "serve qtest at unix:PATH, or at tcp:HOST:PORT on loopback; alone, or as default: at NAME.qtest beside "
+        "NAME.sock",
+        metavar="ADDRESS",
+        flag="qtest",
+        alone=FRONT_END_DEFAULT,
+    )
+    gic_path: str = option(
+        "", "the GIC's QOM path; empty: /machine/unattached/device[VCPUS], as in QEMU", metavar="PATH"
+    )
+    cpu_paths: tuple[str, ...] = option(
+        (),
+        "a vCPU's QOM path, in order of their numbers; none: /machine/unattached/device[0] and so on",
+        metavar="PATH",
+        flag="qtest-cpu-path",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything the daemon is told before it starts; sections are named as in the file."""
 
@@ -98,6 +122,7 @@ class Config:
     tls: Tls = field(default_factory=Tls)
     log: Logging = field(default_factory=Logging)
     gdb: Gdb = field(default_factory=Gdb)
+    qtest: Qtest = field(default_factory=Qtest)
 
 
 _DOMAIN: Final[Mapping[str, Option]] = {
@@ -132,8 +157,12 @@ SECTIONS: Final[Mapping[str, tuple[Declared, ...]]] = {
     "tls": declared(Tls),
     "log": declared(Logging),
     "gdb": declared(Gdb),
+    "qtest": declared(Qtest),
 }
 """Every option of every section, for the file, the command line and the tests."""
+
+FRONT_ENDS: Final = ("gdb", "qtest")
+"""The sections of the protocols that are served besides the daemon's own."""
 
 NAME: Final = Declared("name", str, "default", fields(Config)[0].metadata["option"])
 
@@ -192,9 +221,13 @@ def parse(
     }
     config = replace(config, **changes, name=merged.get(NAME.key, config.name))
     _check_whole(config, source)
-    unused = (overrides or {}).get("gdb")
-    if unused and not config.gdb.listen:  # in a file they may wait for a daemon that serves gdb
-        raise ConfigError(f"the command line: gdb.{next(iter(unused))} does nothing without gdb: add --gdb.")
+    for front_end in FRONT_ENDS:
+        unused = (overrides or {}).get(front_end)
+        if unused and not getattr(config, front_end).listen:  # in a file they may wait for a daemon that serves it
+            key = next(iter(unused))
+            raise ConfigError(
+                f"the command line: {front_end}.{key} does nothing without {front_end}: add --{front_end}."
+            )
     return config
 
 
@@ -263,6 +296,20 @@ def _check_whole(config: Config, source: str) -> None:
     if limits.upload < limits.frame:
         raise ConfigError(f"{source}: limits.upload is smaller than limits.frame.")
     _check_irq_names(config, source)
+    _check_paths(config, source)
+
+
+def _check_paths(config: Config, source: str) -> None:
+    qtest, vcpus = config.qtest, config.domain.vcpus
+    for path in filter(None, (qtest.gic_path, *qtest.cpu_paths)):
+        wrong = check_path(path)
+        if wrong:
+            raise ConfigError(f"{source}: qtest: {wrong}.")
+    if qtest.cpu_paths and len(qtest.cpu_paths) != vcpus:
+        raise ConfigError(f"{source}: qtest.cpu_paths names {len(qtest.cpu_paths)} vCPUs, and there are {vcpus}.")
+    paths = [device.path for device in Wiring(vcpus, 31, qtest.gic_path, qtest.cpu_paths).devices]
+    if len(set(paths)) < len(paths):
+        raise ConfigError(f"{source}: qtest gives two devices one path: {', '.join(paths)}.")
 
 
 def _check_irq_names(config: Config, source: str) -> None:

@@ -95,7 +95,9 @@ class Connection(ABC):
             if not session.greeted and now - self.opened > limits.hello_seconds:
                 session.refuse(Status.NOT_HELLO, f"No HELLO came within {limits.hello_seconds:g} s.")
             elif self._is_partial(now):
-                session.refuse(Status.FRAME_LENGTH, f"A frame was not finished within {limits.partial_seconds:g} s.")
+                session.refuse(
+                    Status.FRAME_LENGTH, f"A {session.unit} was not finished within {limits.partial_seconds:g} s."
+                )
             if session.closing:
                 self.flush()
         if self.blocked_since is None:

@@ -31,6 +31,7 @@ from vgicd.server.gdb import Debuggers, check_gdb, peer_text
 from vgicd.server.limits import LineBudget
 from vgicd.server.listeners import Listener, ListenError, Transport, check_addresses, open_listeners
 from vgicd.server.packets import PacketConnection
+from vgicd.server.qtest import QTEST, Bench, QtestSession
 from vgicd.server.requests import geometry
 from vgicd.server.session import Session, Shared
 from vgicd.server.systemd import Notifier
@@ -69,6 +70,7 @@ def check(config: Config) -> None:
             raise ConfigError("With [tls], [access] must name at least one peer as cert:COMMON-NAME.")
     check_addresses(config)
     check_gdb(config)
+    QTEST.check(config, config.qtest.listen)
 
 
 def run(config: Config) -> None:
@@ -101,10 +103,12 @@ class Daemon:
         self._accepting = trio.CancelScope()
         self._serving = trio.CancelScope()
         self.listeners: list[Listener] = open_listeners(config)
+        self.qtest_listeners: list[Listener] = []
         try:
+            self.qtest_listeners = QTEST.open(config, config.qtest.listen)
             self.debuggers = Debuggers(config, self._clients)
         except ListenError:
-            for listener in self.listeners:
+            for listener in (*self.listeners, *self.qtest_listeners):
                 listener.close()
             raise
 
@@ -130,6 +134,7 @@ class Daemon:
         self.lines = LineBudget(self.config.limits.log_lines, clock)
         self.hub = Hub(self.domain)
         self.shared = Shared(self.domain, self.hub, self.config, self.lines)
+        self._bench = Bench(self.config, self.domain)
         try:
             with self._serving:
                 async with trio.open_nursery() as nursery:
@@ -144,6 +149,8 @@ class Daemon:
                             async with trio.open_nursery() as accepting:
                                 for listener in self.listeners:
                                     accepting.start_soon(self._accept, listener, connections, self._converse)
+                                for listener in self.qtest_listeners:
+                                    accepting.start_soon(self._accept, listener, connections, self._test)
                                 for listener in self.debuggers.listeners:
                                     accepting.start_soon(self._accept, listener, connections, self._debug)
                                 if not self._stopping:
@@ -172,6 +179,7 @@ class Daemon:
             lrs=domain.lrs,
             core="compiled" if compiled.in_use() else "interpreted",
             **({"gdb": self.debuggers.addresses} if self.debuggers.addresses else {}),
+            **({"qtest": [listener.address for listener in self.qtest_listeners]} if self.qtest_listeners else {}),
         )
         self._notify(READY=1, STATUS=f"Serving {self.config.name} on {', '.join(self.addresses)}")
 
@@ -197,7 +205,7 @@ class Daemon:
             connection.close("daemon stopped")
 
     def _close_listeners(self) -> None:
-        for listener in self.listeners:
+        for listener in (*self.listeners, *self.qtest_listeners):
             listener.close()
         self.debuggers.close()
 
@@ -237,7 +245,14 @@ class Daemon:
             sock.close()
 
     async def _converse(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
-        session = Session(self.shared, peer)
+        await self._talk(sock, Session(self.shared, peer), transport)
+
+    async def _test(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
+        """A qtest client's connection."""
+        await self._talk(sock, QtestSession(self.shared, peer, self._bench), transport)
+
+    async def _talk(self, sock: socket.socket, session: Session, transport: Transport) -> None:
+        peer = session.peer
         connection = self._connection(sock, session, transport)
         if isinstance(connection, TlsConnection):
             failure = await self._shake_hands(connection)
@@ -246,7 +261,7 @@ class Daemon:
                 return
         else:
             session.ceiling = self._rules.highest_role(peer)
-        refusal = self._refusal(session.ceiling, peer, transport)
+        refusal = self._refusal(session.ceiling, peer, transport, session.least)
         if refusal is not None:
             code, reason, text = refusal
             self._log_refusal(reason, session.peer, transport)
@@ -261,7 +276,9 @@ class Daemon:
         self._per_peer[peer.key] += 1
         opened = self.lines.allows()
         if opened:
-            log.info("conn.open", session=session.number, transport=transport.value, **session.peer.described())
+            log.info(
+                f"{session.kind}.open", session=session.number, transport=transport.value, **session.peer.described()
+            )
         try:
             await connection.run()
         finally:
@@ -270,7 +287,12 @@ class Daemon:
             del self._transports[connection]
             _release(self._per_peer, peer.key)
             if opened:
-                log.info("conn.close", session=session.number, reason=connection.reason, requests=session.requests)
+                log.info(
+                    f"{session.kind}.close",
+                    session=session.number,
+                    reason=connection.reason,
+                    requests=session.requests,
+                )
 
     async def _debug(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
         """A debugger's connection."""
@@ -317,11 +339,16 @@ class Daemon:
         finally:
             _release(self._handshakes, key)
 
-    def _refusal(self, role: Role | None, peer: Peer, transport: Transport) -> tuple[Status, str, str] | None:
+    def _refusal(
+        self, role: Role | None, peer: Peer, transport: Transport, least: Role = Role.OBSERVE
+    ) -> tuple[Status, str, str] | None:
         limits = self.config.limits
         if role is None:
             named = "your certificate" if transport is Transport.TLS else "you"
             return Status.DENIED, "not allowed", f"No access rule of this daemon names {named}."
+        if role < least:
+            text = f"Here a client acts, for which it needs role {least.name.lower()}: you have {role.name.lower()}."
+            return Status.DENIED, "not allowed", text
         if len(self.connections) + len(self.debuggers.connections) >= limits.connections:
             return Status.BUSY, "too many", f"{limits.connections} connections are open, which is the limit."
         if self._per_peer[peer.key] >= limits.connections_per_uid:
@@ -377,7 +404,7 @@ def _described(connection: Connection, transport: Transport) -> ClientInfo:
         number=str(session.number),
         peer=peer_text(session.peer),
         role=Role(session.role).name.lower() if session.greeted else "none yet",
-        transport=transport.value,
+        transport=transport.value if session.kind == Session.kind else f"{transport.value} {session.kind}",
         requests=session.requests,
         waits=session.waits,
         state="held" if session.held else "behind" if session.blocked else "running",

@@ -81,6 +81,13 @@ class Listener(Protocol):
     flush: Callable[[], None]
 
 
+class Follower(Listener, Protocol):
+    """A listener that looks at the outputs after everybody's operations, which costs the domain nothing."""
+
+    def see_outputs(self, outputs: int) -> bool:
+        """Another's operation has been applied; True if there is something to be sent for it."""
+
+
 class Wait(NamedTuple):
     """A WAIT that is not answered yet."""
 
@@ -105,6 +112,7 @@ class Hub:
         self._domain = domain
         self._watchers: list[Watcher] = []
         self._subscribers: list[Listener] = []
+        self._followers: list[Follower] = []
         self._waits: list[Wait] = []  # a heap
         self._serial = 0
         self.behind: dict[Listener, None] = {}  # has something to send since the last `publish`; in order
@@ -140,12 +148,18 @@ class Hub:
             self._watchers.remove(watcher)
         self._arm()
 
+    def follow(self, follower: Follower) -> None:
+        """From the next operation of another on, `follower` sees the outputs, until it leaves."""
+        self._followers.append(follower)
+        self._arm()
+
     def leave(self, session: Listener) -> None:
         """Forget everything about `session`."""
         self.freeze.leave(session)
         self.behind.pop(session, None)
         self._waits = [wait for wait in self._waits if wait.session is not session]
         heapq.heapify(self._waits)
+        self._followers = [follower for follower in self._followers if follower is not session]
         self.subscribe(session, 0)
 
     def _arm(self) -> None:
@@ -155,7 +169,7 @@ class Hub:
         for watcher in self._watchers:
             mask |= watcher.mask
         self._domain.listen(mask)
-        self.armed = bool(self._subscribers or self._waits or self._watchers)
+        self.armed = bool(self._subscribers or self._waits or self._watchers or self._followers)
         self.debugged = bool(self._watchers or self.freeze.mask)
 
     def spread(self, source: object, outputs: int) -> None:
@@ -174,6 +188,9 @@ class Hub:
                             session.deliver()
                         else:
                             self.behind[session] = None
+        for follower in self._followers:
+            if follower is not source and follower.see_outputs(outputs):
+                self.behind[follower] = None
         if outputs and self._waits:
             self._end([wait for wait in self._waits if wait.outputs & outputs], fulfilled=True)
 

@@ -23,12 +23,18 @@ from vgicd.gdbstub.stub import Stub, StubOptions
 from vgicd.gdbstub.target import ClientInfo
 from vgicd.logs import get_logger
 from vgicd.server.access import Peer
+from vgicd.server.front_ends import FrontEnd
 from vgicd.server.gdb_connection import GdbConnection
-from vgicd.server.gdb_listeners import check_gdb_addresses, open_gdb_listeners
 from vgicd.server.gdb_target import ServedTarget
 from vgicd.server.listeners import Listener, Transport
 from vgicd.server.session import Shared
 from vgicd_protocol.frames import Role
+
+GDB: Final = FrontEnd(
+    "gdb",
+    "gdb speaks without encryption or passwords, so listen on 127.0.0.1 and reach it from elsewhere with "
+    "`ssh -L PORT:127.0.0.1:PORT HOST`.",
+)
 
 _GOODBYE_SECONDS: Final = 2.0  # for gdb to ask its first questions, if it is to be turned away
 _QUESTION: Final = 4096  # bytes that one of them has at most
@@ -40,7 +46,7 @@ def check_gdb(config: Config) -> None:
     """Everything of [gdb] that would be refused before anybody attaches. ConfigError or ListenError."""
     if config.gdb.listen:
         _arch(config)
-        check_gdb_addresses(config)
+        GDB.check(config, config.gdb.listen)
 
 
 def _arch(config: Config) -> Arch:
@@ -63,7 +69,7 @@ class Debuggers:
         if config.gdb.listen:
             self._arch = _arch(config)
             self._names = parse_names(config.gdb.irq_names)
-        self.listeners: list[Listener] = open_gdb_listeners(config)
+        self.listeners: list[Listener] = GDB.open(config, config.gdb.listen)
 
     @property
     def addresses(self) -> list[str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import count
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import trio
 
@@ -89,7 +89,14 @@ class Upload:
 
 
 class Session:
-    """The state of one connection's conversation."""
+    """The state of one connection's conversation; a front end's derives from it."""
+
+    kind: ClassVar[str] = "conn"
+    """What log events of such a connection begin with."""
+    unit: ClassVar[str] = "frame"
+    """What a peer must finish in time."""
+    least: ClassVar[Role] = Role.OBSERVE
+    """The lowest role with which it makes sense to connect."""
 
     def __init__(self, shared: Shared, peer: Peer) -> None:
         limits = shared.config.limits
