@@ -27,9 +27,8 @@ ABSENT = re.compile(
     r"|/chosen/kaslr-seed$|/dma-coherent$"
 )
 ADDED = re.compile(r"/aliases/")  # QEMU's later versions have them as well
-OF_ITS_OWN = re.compile(
-    r"/phandle$|/interrupt-parent$|/clocks$|/cpu-map/.*/cpu$|/chosen/rng-seed$"
-)  # values that only have to be consistent
+# Values that only have to be consistent.
+OF_ITS_OWN = re.compile(r"/phandle$|/interrupt-parent$|/clocks$|/cpu-map/.*/cpu$|/chosen/rng-seed$")
 
 
 def loaded(folder: Path, *, cpus: int = 1, mib: int = 128, **options: object) -> bytes:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from vgicd_machine.board import devicetree, loader, pl011, pl031
-from vgicd_machine.board.bus import Bus, Nothing, Place
+from vgicd_machine.board import absent, devicetree, loader, pl011, pl031
+from vgicd_machine.board.bus import Bus, Place
 from vgicd_machine.board.devicetree import Site
 from vgicd_machine.board.loader import Boot, Job
 from vgicd_machine.board.memory import FLASH_BASE, FLASH_SIZE, Memory
@@ -18,14 +18,6 @@ from vgicd_machine.gic.port import GicPort, Window
 
 RAM_SIZE: Final = 128 << 20
 
-_EMPTY: Final = (
-    # where QEMU's virt has devices that firmware looks for without asking the device tree
-    Window("flash 1", 0x0400_0000, 0x1000),
-    Window("fw-cfg", 0x0902_0000, 0x1000),
-    Window("pl061", 0x0903_0000, 0x1000),
-    Window("virtio", 0x0A00_0000, 0x4000),
-)
-
 
 class Board:
     """Memory and devices around `port`; `transmit(byte)` gets what the guest writes to the UART.
@@ -35,16 +27,16 @@ class Board:
 
     def __init__(self, port: GicPort, transmit: Callable[[int], None], *, ram_size: int = RAM_SIZE) -> None:
         self.ram = Memory(ram_size)
-        self.memories: tuple[Memory, ...] = (self.ram,)
+        environment = Memory(FLASH_SIZE, FLASH_BASE + FLASH_SIZE, writable=False)  # where U-Boot keeps its own: empty
+        self.memories: tuple[Memory, ...] = (self.ram, environment)
         self.uart = Pl011(transmit, lambda level: port.line(pl011.INTID, level))
         self.rtc = Pl031()
-        nothing = Nothing()
         self.bus = Bus(
             port,
             (
                 Place(pl011.WINDOW, self.uart),
                 Place(Window("RTC", pl031.BASE, pl031.SIZE), self.rtc),
-                *(Place(window, nothing) for window in _EMPTY if not _taken(window, port)),
+                *(place for place in absent.PLACES if not _taken(place.window, port)),
             ),
         )
         self._windows = tuple(port.windows)
@@ -82,7 +74,7 @@ class Board:
         flash = Memory(FLASH_SIZE, FLASH_BASE, writable=False) if firmware else None
         boot = loader.load(Job(image, initrd, append, address, firmware), self.ram, flash, tree)
         if flash is not None:
-            self.memories = (self.ram, flash)
+            self.memories = (*self.memories, flash)
         return boot
 
 

@@ -18,16 +18,6 @@ class Device(Protocol):
     def write(self, offset: int, size: int, value: int) -> None: ...
 
 
-class Nothing:
-    """Reads as zero and ignores writes: where programs look for a device that is not there, and must not fault."""
-
-    def read(self, offset: int, size: int) -> int:
-        return 0
-
-    def write(self, offset: int, size: int, value: int) -> None:
-        """Ignored."""
-
-
 class Place(NamedTuple):
     """`device` is seen at `window`."""
 
