@@ -69,8 +69,10 @@ class Pl011:
 
     def read(self, offset: int, size: int) -> int:
         """The register at `offset`, or what lies in it there; unknown ones read as zero."""
-        if offset & 3:
-            return 0 if offset < 4 else self.read(offset & ~3, 4) >> 8 * (offset & 3) & (1 << 8 * size) - 1
+        value = 0 if 0 < offset < 4 else self._register(offset & ~3)  # of DR only its first byte takes a character out
+        return value >> 8 * (offset & 3) & (1 << 8 * size) - 1
+
+    def _register(self, offset: int) -> int:
         match offset:
             case 0x00:  # DR
                 return self._pop()
