@@ -1,26 +1,34 @@
 """The machine: CPUs that take turns in one thread, memory, timers, a UART and somebody else's interrupt controller.
 
-Time is virtual: one tick for each instruction, on whichever CPU.  When every CPU waits it jumps to the next timer.
-With the same guest and the same answers of the interrupt controller every run is the same, unless it is paced: then
-virtual time does not run ahead of the wall clock, and a jump takes as long as it spans.
+Time is virtual: one tick for each instruction, on whichever CPU, exact wherever the guest reads it.  When every CPU
+waits it jumps to the next timer.  With the same guest, seed and answers of the interrupt controller every run is the
+same, unless it is paced: then virtual time does not run ahead of the wall clock, and a jump takes as long as it spans.
 """
 
 from __future__ import annotations
 
+import random
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from vgicd_machine.board import psci
 from vgicd_machine.board.board import Board
 from vgicd_machine.board.timers import FREQUENCY, Timers
-from vgicd_machine.core.cpu import Cpu
+from vgicd_machine.core.cpu import Cpu, Observer, Time
 from vgicd_machine.errors import Deadlock, MachineError, TimeLimit
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.host.keyboard import Keyboard
 from vgicd_machine.host.pace import AHEAD, Pace
 
 QUANTUM: Final = 10_000
-"""Instructions of a CPU's turn; longer ones are hardly faster, shorter ones delay other CPUs less."""
+"""Instructions of a CPU's turn among others; longer ones are hardly faster, shorter ones delay other CPUs less."""
+
+ALONE: Final = 100_000
+"""Instructions between looks at the outside world, when no other CPU waits for its turn."""
+
+NAP: Final = 1000
+"""Ticks by which time moves on when every CPU waits, and at least one of them with WFE: 16 microseconds."""
 
 MAX_CPUS: Final = 8
 _CHECK_INTERVAL: Final = 0.25  # seconds of wall time between looks at the connection and the limit
@@ -28,13 +36,31 @@ _KEY_INTERVAL: Final = 0.05  # between looks at the keyboard while a paced guest
 _LOOK_INTERVAL: Final = 0.01  # between looks at the outputs where their rise cannot be waited for
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a run did. Tuples have an element for each CPU."""
+
+    ticks: int
+    """Virtual time."""
+    instructions: int
+    slices: int
+    """Times that an engine was entered."""
+    irqs: tuple[int, ...]
+    fiqs: tuple[int, ...]
+    counter_reads: int
+    """Of CNTVCT_EL0 and CNTPCT_EL0, and of TVAL registers, each of which is asked of the machine."""
+    seconds: float
+    """Of wall time, in `Machine.run`."""
+
+
 class Machine:
     """`cpus` (1..8) CPUs on `board`, whose interrupt controller is `port`.
 
-    Load an image into the board's memory, then `run` from its entry.  When every CPU waits and no timer runs,
-    `patience` is how many seconds somebody else who drives lines of the same interrupt controller has to raise one.
-    What `keyboard` has to say reaches the UART as fast as the guest reads it.  With a `pace` the guest's time keeps to
-    its clock.
+    Load an image into the board's memory, then `run` from its entry.  `seed` 0 gives every CPU turns of one length;
+    any other draws their lengths: other interleavings of the CPUs, the same for the same seed.  When every CPU waits
+    and no timer runs, `patience` is how many seconds somebody else who drives lines of the same interrupt controller
+    has to raise one.  What `keyboard` has to say reaches the UART as fast as the guest reads it.  With a `pace` the
+    guest's time keeps to its clock.  `observer` hears what the CPUs do about their interrupts.
     """
 
     def __init__(
@@ -43,25 +69,50 @@ class Machine:
         port: GicPort,
         *,
         cpus: int = 1,
+        seed: int = 0,
         patience: float = 0,
         keyboard: Keyboard | None = None,
         pace: Pace | None = None,
+        observer: Observer | None = None,
     ) -> None:
         if not 1 <= cpus <= MAX_CPUS:
             raise MachineError(f"{cpus} CPUs: a GICv2 has 1 to {MAX_CPUS}")
         self.port = port
         self.board = board
         self.uart = board.uart
-        self.now = 0
-        """Virtual time in ticks of `timers.FREQUENCY`."""
-        self._timers = Timers(cpus, port.line)
+        self.time = Time()
+        self._timers = Timers(cpus, port.line, self._show_timer)
         self._patience = patience
         self._keyboard = keyboard
         self._pace = pace
         self._ended = False
+        self._waited_for = 0.0
+        self._seconds = 0.0
+        self._jumped = 0
         self.reset_requested = False
         broadcast = self._maintained if cpus > 1 else None
-        self.cpus = [Cpu(n, board, self._timers, self._hypercall, broadcast) for n in range(cpus)]
+        self.cpus = [Cpu(n, board, self.time, self._timers, self._hypercall, broadcast, observer) for n in range(cpus)]
+        self._quantum = QUANTUM if cpus > 1 else ALONE
+        self._random = random.Random(seed) if seed else None
+
+    @property
+    def now(self) -> int:
+        """Virtual time in ticks of `timers.FREQUENCY`."""
+        return self.time.now
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of the run so far."""
+        cpus = self.cpus
+        return Statistics(
+            ticks=self.now,
+            instructions=self.now - self._jumped,
+            slices=sum(cpu.slices for cpu in cpus),
+            irqs=tuple(cpu.interrupts[0] for cpu in cpus),
+            fiqs=tuple(cpu.interrupts[1] for cpu in cpus),
+            counter_reads=sum(cpu.counter_reads for cpu in cpus),
+            seconds=self._seconds,
+        )
 
     def run(self, entry: int, context: int = 0, *, seconds: float | None = None) -> None:
         """Start CPU 0 at `entry` and return when the guest has switched the system off, or asked for its reset.
@@ -69,6 +120,13 @@ class Machine:
         Raises `TimeLimit` after `seconds` of wall time, `Deadlock` when nothing can happen any more, `GicLost` when
         the interrupt controller is gone, `GuestFault` when the guest cannot be executed.
         """
+        began = time.monotonic()
+        try:
+            self._run(entry, context, seconds)
+        finally:
+            self._seconds += time.monotonic() - began
+
+    def _run(self, entry: int, context: int, seconds: float | None) -> None:
         self.cpus[0].switch_on(entry, context)
         end = None if seconds is None else time.monotonic() + seconds
         look = 0.0
@@ -92,28 +150,31 @@ class Machine:
         """One turn for each CPU; False when none had anything to execute."""
         busy = False
         for cpu in self.cpus:
-            due = self._timers.due
-            limit = QUANTUM if due is None else max(1, min(QUANTUM, due - self.now))
-            if spent := cpu.turn(self.now, limit):
+            quantum = self._quantum if self._random is None else self._random.randint(1, 2 * self._quantum)
+            if cpu.turn(quantum) and not cpu.napping:
                 busy = True
-                self.now += spent
-                self._timers.advance(self.now)
             if self._ended:
                 break
-        return busy
+        return busy or self._ended
 
     def _idle(self) -> None:
         due = self._timers.due
+        if any(cpu.napping for cpu in self.cpus):
+            due = self.now + NAP if due is None else min(due, self.now + NAP)
         if due is None:
             if self._keyboard is not None and not self._keyboard.ended:
                 self.uart.receive(self._keyboard.take(self.uart.room, _CHECK_INTERVAL))
                 return
-            if self._patience and self.port.wait(self._patience):
+            if self._waited_for < self._patience:
+                step = min(_CHECK_INTERVAL, self._patience - self._waited_for)
+                self._waited_for = 0 if self.port.wait(step) else self._waited_for + step
                 return
             states = ", ".join(f"CPU {cpu.index} {'waits' if cpu.on else 'is off'}" for cpu in self.cpus)
             raise Deadlock(f"nothing can wake the guest: {states}, no timer runs and no interrupt is asserted")
-        self.now = due if self._pace is None else self._waited(self._pace, due)
-        self._timers.advance(self.now)
+        to = due if self._pace is None else self._waited(self._pace, due)
+        self._jumped += to - self.now
+        self.time.now = to
+        self._timers.advance(to)
 
     def _waited(self, pace: Pace, due: int) -> int:
         """The time after a wait until `due`, or until somebody else raises a line, or for a moment."""
@@ -136,6 +197,9 @@ class Machine:
             for cpu in self.cpus:
                 if cpu.index != origin:
                     cpu.invalidate(code=code)
+
+    def _show_timer(self, cpu: int, crm: int, control: int, compare: int) -> None:
+        self.cpus[cpu].show_timer(crm, control, compare)
 
     # -- PSCI
 

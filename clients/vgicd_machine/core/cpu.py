@@ -1,38 +1,48 @@
-"""One CPU: its turns on the engine, and all that Unicorn leaves to its user: exceptions, interrupts and waiting.
+"""One CPU: its turns on the engine, and what happens within them.
 
-The interrupt inputs are sampled before each slice.  A slice ends early when an access makes one of them rise; while
-one is asserted and masked the CPU advances by basic blocks, because nothing tells when it unmasks.
+The engine takes interrupts and exceptions by itself.  Here are the levels of its inputs, kept as the interrupt
+controller's outputs are after every access; the devices; time; waiting; and accesses that nobody answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from vgicd_machine.board.board import Board
 from vgicd_machine.board.timers import Timers
 from vgicd_machine.core import arm64, engine
 from vgicd_machine.core.arm64 import SystemRegister
-from vgicd_machine.core.engine import Engine, Hole, Trap
+from vgicd_machine.core.engine import Engine, Hole
 from vgicd_machine.errors import BusAbort, GuestFault
 
-EARLY_TICKS: Final = 32
-"""What a slice that ended early costs in virtual time: the engine does not say how much of it was executed."""
+HANDOVER: Final = 500
+"""Instructions that a CPU goes on for after it has interrupted another one: it may wait for that."""
 
-COUNTER_READ_TICKS: Final = 64
-"""How far the counter moves with each read within a slice: about a microsecond, so that polling it gets somewhere."""
-
-SPIN_SLICE: Final = 64  # instructions, for a CPU found in a loop around WFE
-PATIENCE: Final = 3000  # basic blocks with an interrupt masked, before the steps become longer
-IMPATIENT_SLICE: Final = 500  # instructions
-_BLOCK: Final = 32  # instructions that are searched for the end of a basic block
-_PAGE: Final = 0x1000
-_LOOP: Final = 0x40  # bytes; a CPU found twice within them is taken to be in a loop
-_COUNTERS: Final = {SystemRegister(3, 3, 14, 0, 1), SystemRegister(3, 3, 14, 0, 2)}  # CNTPCT_EL0, CNTVCT_EL0
+SPIN: Final = 200
+"""Instructions that a CPU goes on for after YIELD, where it may wait for another one."""
 
 
-class _Abort(NamedTuple):
+class Time:
+    """Virtual time, in ticks of `timers.FREQUENCY`: one for each instruction, on whichever CPU."""
+
+    now = 0
+
+
+class Observer(Protocol):
+    """Whoever watches what the CPUs do about their interrupts."""
+
+    watched: int
+    """Bit v: `sampled` is wanted of CPU v. Looked at after every access, change of a line, and turn."""
+
+    def interrupted(self, cpu: int, *, fiq: bool) -> None:
+        """`cpu` takes an interrupt."""
+
+    def sampled(self, cpu: int, *, masked: bool, returned: bool) -> None:
+        """`cpu` samples its inputs: where it may have unmasked IRQs, or (`returned`) returned from an exception."""
+
+
+class _Refusal(NamedTuple):
     """A refused access, and the registers before it: the instruction will not have happened."""
 
     pc: int
@@ -45,44 +55,53 @@ class _Abort(NamedTuple):
 class Cpu:
     """CPU `index`, switched off until `switch_on`.
 
-    `hypercall(function, arguments)` carries out an HVC or SMC; `maintained(crn, crm)` hears of broadcast maintenance.
+    `hypercall(cpu, function, arguments)` carries out an HVC or SMC; `maintained(cpu, crn, crm)` hears of maintenance.
     """
 
     def __init__(
         self,
         index: int,
         board: Board,
+        time: Time,
         timers: Timers,
         hypercall: Callable[[int, int, tuple[int, int, int]], int],
-        maintained: Callable[[int, int, int], None] | None = None,
+        broadcast: Callable[[int, int, int], None] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.index = index
-        self._memories = board.memories
+        self._board = board
         self._bus = board.bus
+        self._time = time
         self._timers = timers
         self._hypercall = hypercall
-        self._maintained = maintained
+        self._broadcast = broadcast
+        self._observer = observer
         self._engine: Engine | None = None
         self.halted = False
         """In WFI: an asserted input, masked or not, ends it."""
-        self.late_stops = 0
-        """Accesses that made an input rise but could not end their slice: the interrupt came with the slice's end."""
-        self._spinning = False
-        self._last_pc = 0  # at the end of the last slice that was executed in full
-        self._masked_steps = 0
-        self._lines = 0  # the inputs as last seen within the slice
-        self._stopped = False
-        self._done = False  # the turn has to end
-        self._abort: _Abort | None = None
-        self._now = 0
-        self._limit = 0
-        self._reads = 0
+        self.napping = False
+        """The last turn ended with WFE: something may have happened when somebody else has executed, or later."""
+        self.slices = 0
+        self.interrupts = [0, 0]
+        """IRQs and FIQs taken."""
+        self.counter_reads = 0
+        self._outputs = 0  # of the interrupt controller, as last seen
+        self._lines = 0
+        self._done = False  # the turn ends with the slice
+        self._refusal: _Refusal | None = None
         self._stale_code = self._stale_tlb = False
-        self._vector = -1  # of the synchronous exception last delivered
+
+    late_stops = 0
+    """Always: every stop is exact."""
 
     @property
     def on(self) -> bool:
         return self._engine is not None
+
+    @property
+    def engine(self) -> Engine | None:
+        """The core that executes, while the CPU is on: between slices its registers may be read and written."""
+        return self._engine
 
     @property
     def lines(self) -> int:
@@ -90,25 +109,20 @@ class Cpu:
         return self._bus.outputs >> 2 * self.index & 3
 
     def switch_on(self, entry: int, context: int) -> None:
-        """Begin at `entry` in EL1 with the MMU off, interrupts masked and `context` in X0."""
-        core = Engine()
-        for memory in self._memories:
-            core.map_ram(memory.base, memory.size, memory.host_address)
+        """Begin at `entry` in EL1 with the MMU off, interrupts masked, `context` in X0 and zero in the others."""
+        core = Engine(self, maintenance=self._broadcast is not None)
+        for memory in self._board.memories:
+            core.map_memory(memory.base, memory.size, memory.host_address, writable=memory.writable)
         for window in self._bus.windows:
-            core.map_device(window.base, window.size, self._load, self._store)
+            core.map_device(window.base, window.size)
         core.set_system(arm64.SCR_EL3, arm64.SCR_BOOT)
-        core.set_system(arm64.HCR_EL2, arm64.HCR_RW | arm64.HCR_TDZ | arm64.HCR_TWI)
+        core.set_system(arm64.HCR_EL2, arm64.HCR_RW | arm64.HCR_TWI)
         core.set_system(arm64.VMPIDR_EL2, 0x8000_0000 | self.index)
         core.set_system(arm64.CNTHCTL_EL2, 3)
-        core.on_msr(self._msr)
-        core.on_mrs(self._mrs)
-        if self._maintained is not None:
-            core.on_sys(partial(self._maintained, self.index))
         core.write(engine.X0, context)
         core.write(engine.PC, entry)
         self._engine = core
-        self.halted = self._spinning = False
-        self._masked_steps = 0
+        self.halted = self.napping = False
 
     def switch_off(self) -> None:
         """Forget everything; `switch_on` begins anew."""
@@ -122,49 +136,53 @@ class Cpu:
         self._stale_code = self._stale_code or code
         self._stale_tlb = self._stale_tlb or not code
 
-    def turn(self, now: int, limit: int) -> int:
-        """Execute for about `limit` ticks from `now`; yields the ticks spent, 0 when there is nothing to execute.
+    def show_timer(self, crm: int, control: int, compare: int) -> None:
+        """Let the guest read `control` and `compare` from CTL and CVAL of the timer with `crm`, and TVAL to match."""
+        if self._engine is not None:
+            self._engine.set_system(SystemRegister(3, 3, 14, crm, 1), control)
+            self._engine.set_system(SystemRegister(3, 3, 14, crm, 2), compare)
+
+    def turn(self, budget: int) -> bool:
+        """Execute about `budget` instructions, in time; False when there is nothing to execute.
 
         The turn ends early when the CPU waits, or has changed what the machine as a whole does next.
         """
-        spent = 0
-        self._done = False
-        while not self._done and spent < limit and (core := self._engine) is not None:
-            lines = self.lines
+        time, timers = self._time, self._timers
+        end = time.now + budget
+        self._done = self.napping = False
+        busy = False
+        while time.now < end and (core := self._engine) is not None:
             if self.halted:
-                if not lines:
+                if not self.lines:
                     break
                 self.halted = False
-                self._masked_steps = 0
-            count = SPIN_SLICE if self._spinning else limit
-            if lines:
-                self._interrupt(core, lines)
-                count = self._masked_step(core)  # masked by now, if only by the exception's entry
-            spent += self._slice(core, now + spent, min(limit - spent, count), lines)
-            if not lines:
+            limit = end if timers.due is None else max(time.now + 1, min(end, timers.due))
+            time.now += self._slice(core, limit - time.now)
+            timers.advance(time.now)
+            busy = True
+            if self._done:
                 break
-        return spent
+        return busy
 
     # -- a slice
 
-    def _slice(self, core: Engine, now: int, count: int, lines: int) -> int:
+    def _slice(self, core: Engine, count: int) -> int:
         if self._stale_code or self._stale_tlb:
             self._flush(core)
-        self._lines, self._stopped, self._abort = lines, False, None
-        self._now, self._limit, self._reads = now, now + count, 0
-        core.run(core.read(engine.PC), count)
-        early = True
-        if self._abort is not None:
-            self._take_abort(core, self._abort)
-        elif core.trap is not None:
-            self._take_trap(core, core.trap)
+        self._sample(core)
+        self.slices += 1
+        spent = core.run(count)
+        if self._refusal is not None:
+            self._refuse(core, self._refusal)
+        elif core.waiting:
+            self.halted = True
+        elif core.yielding:
+            self.napping = self._done = True
+        elif core.call is not None:
+            self._call(core)
         elif core.hole is not None:
-            self._take_hole(core, core.hole)
-        elif not self._stopped:
-            early = False
-            self._spinning = not lines and self._waits_for_event(core)
-        spent = min(count, EARLY_TICKS) if early else count
-        return max(spent, self._counter() - now)
+            self._miss(core, core.hole)
+        return spent
 
     def _flush(self, core: Engine) -> None:
         if self._stale_code:
@@ -173,160 +191,119 @@ class Cpu:
             core.flush_tlb()
         self._stale_code = self._stale_tlb = False
 
-    def _waits_for_event(self, core: Engine) -> bool:
-        last, self._last_pc = self._last_pc, core.read(engine.PC)
-        return abs(self._last_pc - last) < _LOOP and arm64.waits_for_event(core.instruction, self._last_pc)
+    def _sample(self, core: Engine) -> int:
+        """Bring the inputs up to date; yields those that have risen."""
+        self._outputs = self._bus.outputs
+        before, self._lines = self._lines, self.lines
+        observer = self._observer
+        core.set_inputs(self._lines, observed=observer is not None and bool(observer.watched >> self.index & 1))
+        return self._lines & ~before
 
-    def _masked_step(self, core: Engine) -> int:
-        self._masked_steps += 1
-        if self._masked_steps > PATIENCE:
-            return IMPATIENT_SLICE
-        pc = core.read(engine.PC)
-        block = core.instructions(pc, min(_BLOCK, (_PAGE - pc % _PAGE) // 4))
-        return next((n for n, word in enumerate(block, 1) if arm64.ends_block(word)), max(1, len(block)))
+    def _call(self, core: Engine) -> None:
+        function, one, two, three = (core.read(register) for register in engine.GENERAL[:4])
+        self._done = True
+        answer = self._hypercall(self.index, function & 0xFFFF_FFFF, (one, two, three))
+        core.write(engine.X0, answer & (1 << 64) - 1)
 
     # -- what the engine calls within a slice
 
-    def _load(self, address: int, size: int) -> int:
+    def load(self, address: int, size: int) -> int:
         try:
             value = self._bus.read(self.index, address, size)
         except BusAbort:
             self._refused(address, write=False)
             return 0
-        self._accessed()
+        self._changed()
         return value
 
-    def _store(self, address: int, size: int, value: int) -> None:
+    def store(self, address: int, size: int, value: int) -> None:
         try:
             self._bus.write(self.index, address, size, value)
         except BusAbort:
             self._refused(address, write=True)
         else:
-            self._accessed()
+            self._changed()
 
-    def _accessed(self) -> None:
-        lines = self.lines
-        rose = lines & ~self._lines
-        self._lines = lines
-        core = self._engine
-        if not rose or self._stopped or core is None:
+    def _changed(self) -> None:
+        """The outputs may have changed: an input of this CPU that has risen is taken after this very instruction."""
+        core, before = self._engine, self._outputs
+        if core is None or (self._bus.outputs == before and self._observer is None):
             return
-        pc = core.read(engine.PC)
-        word = core.instruction(pc)
-        if word is not None and arm64.is_simple_access(word):
-            self._stopped = True
-            core.stop_at(pc + 4)
-        else:
-            self.late_stops += 1
+        if self._sample(core):
+            core.end_slice()
+        if self._outputs & ~before & ~(3 << 2 * self.index):
+            self._done = True
+            core.end_slice(HANDOVER)
+
+    def counter(self) -> int:
+        self.counter_reads += 1
+        return self._now()
+
+    def timer_written(self, crm: int, op2: int, value: int) -> None:
+        now = self._now()
+        self._timers.write(self.index, crm, op2, value, now)
+        self._changed()
+        if self._engine is not None and (due := self._timers.due) is not None:
+            self._engine.end_slice(max(0, due - now))
+
+    def interrupted(self, *, fiq: bool) -> None:
+        self.interrupts[fiq] += 1
+        if self._observer is not None:
+            self._observer.interrupted(self.index, fiq=fiq)
+
+    def sampled(self) -> None:
+        core, observer = self._engine, self._observer
+        if core is None or observer is None:
+            return
+        pstate = core.read(engine.PSTATE)
+        returned = core.read(engine.PC) == core.system(arm64.ELR_EL1) and pstate == core.system(arm64.SPSR_EL1)
+        observer.sampled(self.index, masked=bool(pstate & arm64.PSTATE_I), returned=returned)
+
+    def maintained(self, crn: int, crm: int) -> None:
+        if self._broadcast is not None:
+            self._broadcast(self.index, crn, crm)
+
+    def yielded(self) -> None:
+        """YIELD: others may have what this CPU waits for."""
+        if self._broadcast is not None and self._engine is not None:
+            self._done = True
+            self._engine.end_slice(SPIN)
+
+    def _now(self) -> int:
+        return self._time.now + (0 if self._engine is None else self._engine.executed)
+
+    # -- accesses that nobody answers
 
     def _refused(self, address: int, *, write: bool) -> None:
         core = self._engine
-        if core is None or self._abort is not None:
+        if core is None or self._refusal is not None:
             return
-        pc = core.read(engine.PC)
         registers = tuple(core.read(register) for register in engine.GENERAL)
-        self._abort = _Abort(pc, address, write, registers, core.read(engine.SP))
-        core.stop_at(pc)
+        self._refusal = _Refusal(core.read(engine.PC), address, write, registers, core.read(engine.SP))
+        core.end_slice()
 
-    def _msr(self, register: SystemRegister, value: int) -> bool:
-        if not self._timers.owns(register):
-            return False
-        self._timers.write(self.index, register, value, self._counter())
-        self._stopped = self._done = (
-            True  # its line may have risen, and the next deadline may be nearer than the slice's end
-        )
-        if self._engine is not None:
-            self._engine.stop()
-        return True
-
-    def _mrs(self, register: SystemRegister) -> int | None:
-        if register in _COUNTERS:
-            self._reads += 1
-            value = self._counter()
-            if value == self._limit and self._engine is not None:
-                self._stopped = True
-                self._engine.stop()
-            return value
-        if self._timers.owns(register):
-            return self._timers.read(self.index, register, self._counter())
-        return None
-
-    def _counter(self) -> int:
-        """The time within a slice, as far as it can be told: it moves with each look and never beyond the slice."""
-        return min(self._now + self._reads * COUNTER_READ_TICKS, self._limit)
-
-    # -- exceptions
-
-    def _interrupt(self, core: Engine, lines: int) -> None:
-        pstate = core.read(engine.PSTATE)
-        if lines & 2 and not pstate & arm64.PSTATE_F:
-            self._deliver(core, arm64.VECTOR_FIQ)
-        elif lines & 1 and not pstate & arm64.PSTATE_I:
-            self._deliver(core, arm64.VECTOR_IRQ)
-
-    def _deliver(self, core: Engine, vector: int) -> None:
-        """Enter EL1 through `vector`: PSTATE, the stack pointer's bank and the link are this method's to change."""
-        pstate = core.read(engine.PSTATE)
-        core.set_system(arm64.SPSR_EL1, pstate)
-        core.set_system(arm64.ELR_EL1, core.read(engine.PC))
-        if not (arm64.exception_level(pstate) and pstate & 1):
-            core.set_system(arm64.SP_EL0, core.read(engine.SP))
-            core.write(engine.SP, core.system(arm64.SP_EL1))
-        core.write(engine.PSTATE, arm64.PSTATE_BOOT)
-        # Any such write makes Unicorn rebuild what it derives from PSTATE; writing PSTATE alone does not.
-        core.set_system(arm64.CONTEXTIDR_EL1, core.system(arm64.CONTEXTIDR_EL1))
-        core.write(engine.PC, core.system(arm64.VBAR_EL1) + arm64.vector_group(pstate) + vector)
-        self._masked_steps = 0
-        self._spinning = False
-
-    def _synchronous(self, core: Engine, syndrome: int, address: int | None = None) -> None:
-        core.set_system(arm64.ESR_EL1, syndrome)
-        if address is not None:
-            core.set_system(arm64.FAR_EL1, address)
-        self._deliver(core, arm64.VECTOR_SYNC)
-        self._vector = core.read(engine.PC)
-
-    def _take_trap(self, core: Engine, trap: Trap) -> None:
-        match trap.number:
-            case engine.UNDEFINED if trap.syndrome >> 26 == arm64.EC_TRAPPED_WFX:
-                core.write(engine.PC, core.read(engine.PC) + 4)
-                self.halted = True
-                self._masked_steps = 0
-            case engine.HYPERVISOR_CALL | engine.MONITOR_CALL:
-                function, *arguments = (core.read(register) for register in engine.GENERAL[:4])
-                one, two, three = arguments
-                self._done = True
-                answer = self._hypercall(self.index, function & 0xFFFF_FFFF, (one, two, three))
-                core.write(engine.X0, answer & (1 << 64) - 1)
-            case engine.UNDEFINED if trap.target == 2:
-                self._synchronous(core, arm64.ESR_IL)  # DC ZVA; the guest knows nothing of EL2: an unknown reason
-            case engine.UNDEFINED | engine.SUPERVISOR_CALL | engine.BREAKPOINT:
-                self._synchronous(core, trap.syndrome)
-            case engine.PREFETCH_ABORT | engine.DATA_ABORT:
-                self._synchronous(core, trap.syndrome, trap.address)
-            case _:
-                raise GuestFault(
-                    f"CPU {self.index}: exception {trap.number} of the engine at {core.read(engine.PC):#x}"
-                )
-
-    def _take_abort(self, core: Engine, abort: _Abort) -> None:
-        for register, value in zip(engine.GENERAL, abort.registers, strict=True):
+    def _refuse(self, core: Engine, refusal: _Refusal) -> None:
+        self._refusal = None
+        for register, value in zip(engine.GENERAL, refusal.registers, strict=True):
             core.write(register, value)
-        core.write(engine.SP, abort.stack)
-        core.write(engine.PC, abort.pc)
-        self._external(core, abort.address, arm64.EC_DATA_ABORT, arm64.ISS_WNR if abort.write else 0)
+        core.write(engine.SP, refusal.stack)
+        core.write(engine.PC, refusal.pc)
+        self._abort(core, refusal.address, fetch=False, write=refusal.write)
 
-    def _take_hole(self, core: Engine, hole: Hole) -> None:
+    def _miss(self, core: Engine, hole: Hole) -> None:
         pc = core.read(engine.PC)
-        if hole.fetch and pc == self._vector:
+        if hole.rom and (word := core.instruction(pc)) is not None and arm64.is_simple_access(word):
+            core.write(engine.PC, pc + 4)  # as real read-only memory: nothing is written, and nothing said
+            return
+        if hole.fetch and pc - core.system(arm64.VBAR_EL1) in range(0x800):
             raise GuestFault(f"CPU {self.index}: an exception, and no memory at its vector {pc:#x}")
-        kind = arm64.EC_INSTRUCTION_ABORT if hole.fetch else arm64.EC_DATA_ABORT
-        self._external(core, hole.address, kind, arm64.ISS_WNR if hole.write else 0)
+        self._abort(core, hole.address, fetch=hole.fetch, write=hole.write)
 
-    def _external(self, core: Engine, address: int, kind: int, iss: int) -> None:
+    def _abort(self, core: Engine, address: int, *, fetch: bool, write: bool) -> None:
         """A synchronous external abort; with the MMU on its virtual address is not known, which FnV says."""
         same_level = arm64.exception_level(core.read(engine.PSTATE)) != 0
         translated = core.system(arm64.SCTLR_EL1) & arm64.SCTLR_M
-        iss |= arm64.EXTERNAL_ABORT | (arm64.ISS_FNV if translated else 0)
+        kind = arm64.EC_INSTRUCTION_ABORT if fetch else arm64.EC_DATA_ABORT
+        iss = arm64.EXTERNAL_ABORT | (arm64.ISS_FNV if translated else 0) | (arm64.ISS_WNR if write else 0)
         syndrome = kind + same_level << 26 | arm64.ESR_IL | iss
-        self._synchronous(core, syndrome, 0 if translated else address)
+        core.abort(fetch=fetch, syndrome=syndrome, address=0 if translated else address)

@@ -1,34 +1,39 @@
-"""One Unicorn core: the only module that knows the emulator's interface and its peculiarities.
+"""One Unicorn core: executes slices, and tells its `Listener` what a CPU cannot decide by itself.
 
-Only `count=` slices are exact: time-outs and stops from other threads make Unicorn repeat the last access.  Within a
-slice the PC that a device callback reads is exact.  Unicorn delivers no exception and has no way to ask for the
-syndrome: both are found here, as `Trap`, for `cpu.py` to act on.
+With `internals` the only module that knows the emulator.  Interrupts and exceptions are taken by the core, at the very
+instruction; what is left to the listener are calls of the firmware, waiting, devices, the timers' registers and
+accesses to nothing.  Only `count=` slices are used: time-outs and stops from other threads make Unicorn repeat the
+last access.  The count can be read and shortened within a slice, so that every stop is exact.
 """
 
 from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from vgicd_machine.core.arm64 import SystemRegister
-from vgicd_machine.errors import EngineMissing, MachineError
+from vgicd_machine.core import internals
+from vgicd_machine.core.arm64 import (
+    CNTKCTL_EL1,
+    EC_TRAPPED_WFX,
+    ESR_IL,
+    TIMER_CRMS,
+    VIRTUAL_TIMER_CRM,
+    WFE,
+    SystemRegister,
+    exception_level,
+)
+from vgicd_machine.core.internals import LAYOUT, Hooks, Pointer
+from vgicd_machine.errors import GuestFault, MachineError
 
-try:
-    import unicorn
-    from unicorn import arm64_const, unicorn_const
-    from unicorn.unicorn_py3.unicorn import uclib
-except ImportError as error:
-    raise EngineMissing(f"the AArch64 machine needs the Unicorn engine ({error}): install vgicd[emulator]") from error
-
-_unicorn: Final[Any] = unicorn  # its types are partial
+# isort: split
+from unicorn import arm64_const, unicorn_const
+from unicorn.unicorn_py3.unicorn import uclib
 
 X0: Final[int] = arm64_const.UC_ARM64_REG_X0
 PC: Final[int] = arm64_const.UC_ARM64_REG_PC
 SP: Final[int] = arm64_const.UC_ARM64_REG_SP
 PSTATE: Final[int] = arm64_const.UC_ARM64_REG_PSTATE
-XZR: Final[int] = arm64_const.UC_ARM64_REG_XZR
 GENERAL: Final[tuple[int, ...]] = (
     *(X0 + n for n in range(29)),
     arm64_const.UC_ARM64_REG_X29,
@@ -36,92 +41,128 @@ GENERAL: Final[tuple[int, ...]] = (
 )
 """X0 to X30, whose identifiers are not consecutive."""
 
-# QEMU's exception numbers, as the interrupt hook reports them.
+_SYSTEM: Final[int] = arm64_const.UC_ARM64_REG_CP_REG
+_UNMAPPED: Final[int] = (
+    unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
+    | unicorn_const.UC_HOOK_MEM_WRITE_UNMAPPED
+    | unicorn_const.UC_HOOK_MEM_FETCH_UNMAPPED
+    | unicorn_const.UC_HOOK_MEM_WRITE_PROT
+)
+
+# QEMU's exception numbers.
 UNDEFINED: Final = 1
-SUPERVISOR_CALL: Final = 2
 PREFETCH_ABORT: Final = 3
 DATA_ABORT: Final = 4
-BREAKPOINT: Final = 7
+_FIQ: Final = 6
 HYPERVISOR_CALL: Final = 11
 MONITOR_CALL: Final = 13
+_NONE: Final = 0xFFFF_FFFF
 
-_CODE_BUFFER: Final = 64 << 20  # bytes of translated code; the engine's own choice reserves a gibibyte for each core
-_PROBE: Final = struct.pack("<2I", 0xD4024681, 0x14000000)  # svc #0x1234; b .
-_PROBE_SYNDROME: Final = 0x56001234
-_PROBE_ADDRESS: Final = 0x1000
-_EXCEPTION: Final = struct.Struct("<IIQI")  # syndrome, AArch32's FSR, faulting address, target exception level
-
-_syndrome_offset: int | None = None
+_CPACR: Final = (3, 0, 0, 2)  # op0, op1, CRm, op2 of CPACR_EL1
+_FPEN_NO_TRAPS: Final = 3
+_FPEN_AT_EL0: Final = 1
+_SAME_FETCH_LIMIT: Final = 3  # aborts of one fetch with nothing executed between: it will never succeed
 
 
-class Trap(NamedTuple):
-    """Why the core left the guest: an exception that Unicorn noticed and did not deliver."""
+class _Exception(ctypes.Structure):
+    _fields_ = (("syndrome", ctypes.c_uint32), ("fsr", ctypes.c_uint32), ("address", ctypes.c_uint64),
+                ("target", ctypes.c_uint32))  # fmt: skip
 
-    number: int
-    syndrome: int
-    address: int
-    target: int  # the exception level that it is for: 2 where the hypervisor's configuration traps
+
+class _SystemRegister(ctypes.Structure):
+    _fields_ = (("crn", ctypes.c_uint32), ("crm", ctypes.c_uint32), ("op0", ctypes.c_uint32), ("op1", ctypes.c_uint32),
+                ("op2", ctypes.c_uint32), ("value", ctypes.c_uint64))  # fmt: skip
+
+
+_ON_EXCEPTION: Final = ctypes.CFUNCTYPE(None, Pointer, ctypes.c_uint32, Pointer)
+_ON_LOAD: Final = ctypes.CFUNCTYPE(ctypes.c_uint64, Pointer, ctypes.c_uint64, ctypes.c_uint, Pointer)
+_ON_STORE: Final = ctypes.CFUNCTYPE(None, Pointer, ctypes.c_uint64, ctypes.c_uint, ctypes.c_uint64, Pointer)
+_ON_HOLE: Final = ctypes.CFUNCTYPE(
+    ctypes.c_bool, Pointer, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, Pointer
+)
+_ON_INSTRUCTION: Final = ctypes.CFUNCTYPE(
+    ctypes.c_uint32, Pointer, ctypes.c_int, ctypes.POINTER(_SystemRegister), Pointer
+)
 
 
 class Hole(NamedTuple):
-    """An access to guest-physical memory where nothing is."""
+    """An access to guest-physical memory where nothing is, or a write where nothing can be written (`rom`)."""
 
     address: int
     fetch: bool
     write: bool
+    rom: bool
 
 
-def _syndrome_at(core: Any) -> int:
-    """Where in a saved context the syndrome is: found once by taking a known exception, so no version is assumed."""
-    global _syndrome_offset  # noqa: PLW0603 - a constant of the loaded library
-    if _syndrome_offset is None:
-        core.mem_map(_PROBE_ADDRESS, 0x1000)
-        core.mem_write(_PROBE_ADDRESS, _PROBE)
-        saved: list[bytes] = []
+class Listener(Protocol):
+    """What happens within a slice. What one of these raises ends the slice and is raised by `Engine.run`."""
 
-        def trapped(core: Any, _number: int, _data: object) -> None:
-            saved.append(bytes(core.context_save()))
-            core.emu_stop()
+    def load(self, address: int, size: int) -> int:
+        """A device is read; `size` is 1, 2 or 4, what is wider arrives as consecutive words."""
 
-        hook = core.hook_add(unicorn_const.UC_HOOK_INTR, trapped)
-        core.emu_start(_PROBE_ADDRESS, 0, count=1)
-        core.hook_del(hook)
-        core.mem_unmap(_PROBE_ADDRESS, 0x1000)
-        wanted = struct.pack("<I", _PROBE_SYNDROME)
-        if len(saved) != 1 or saved[0].count(wanted) != 1:
-            raise MachineError("this version of Unicorn does not show an exception's syndrome in its context")
-        _syndrome_offset = saved[0].index(wanted)
-    return _syndrome_offset
+    def store(self, address: int, size: int, value: int) -> None:
+        """A device is written, likewise."""
+
+    def counter(self) -> int:
+        """What CNTPCT_EL0 and CNTVCT_EL0 read, in ticks of 16 ns (CNTFRQ_EL0 reads 62.5 MHz)."""
+
+    def timer_written(self, crm: int, op2: int, value: int) -> None:
+        """MSR to a CNTP_* or CNTV_* register, which the core leaves alone."""
+
+    def interrupted(self, *, fiq: bool) -> None:
+        """An interrupt is taken: the next instruction is its vector's."""
+
+    def sampled(self) -> None:
+        """The core is where it samples its inputs; only while `Engine.observed`."""
+
+    def yielded(self) -> None:
+        """YIELD has been executed."""
+
+    def maintained(self, crn: int, crm: int) -> None:
+        """SYS: cache and TLB maintenance, before the core does it; only when asked for."""
 
 
-class Engine:
-    """One core. `run` executes a slice; between slices every register may be read and written.
+class Engine(Hooks):
+    """A core in EL1 with the MMU off and interrupts masked, and no memory yet.
 
-    `on_msr(register, value) -> handled`, `on_mrs(register) -> value or None` and the device callbacks run inside
-    `run`; an exception that one of them raises ends the slice and is raised by `run`.
+    `run` executes a slice; between slices every register may be read and written.
     """
 
-    def __init__(self) -> None:
-        self._core: Any = _unicorn.Uc(unicorn_const.UC_ARCH_ARM64, unicorn_const.UC_MODE_ARM)
-        self._core.ctl_set_cpu_model(arm64_const.UC_CPU_ARM64_A57)
-        self._core.ctl_set_tcg_buffer_size(_CODE_BUFFER)
-        self._core.ctl_exits_enabled(True)  # else the address 0 in `run` would be taken for an exit
+    def __init__(self, listener: Listener, *, maintenance: bool) -> None:
+        self._listener = listener
+        self._core: Any = internals.new_core()
         self._handle = self._core._uch
+        cpu = ctypes.c_uint64.from_address(self._handle.value + LAYOUT.handle_cpu).value
+        self._cpu = cpu
+        self._begun = ctypes.c_uint64.from_address(self._handle.value + LAYOUT.handle_counter)
+        self._stop_after = ctypes.c_uint64.from_address(self._handle.value + LAYOUT.handle_counter + 8)
+        self._inputs = ctypes.c_uint32.from_address(cpu + LAYOUT.cpu_inputs)
+        self._number = ctypes.c_uint32.from_address(cpu + LAYOUT.cpu_number)
+        self._exception = _Exception.from_address(cpu + LAYOUT.cpu_exception)
         self._word = ctypes.c_uint64()
         self._word_ref = ctypes.byref(self._word)
+        self._operand = _SystemRegister()
+        self._operand_ref = ctypes.byref(self._operand)
         self._buffer = ctypes.create_string_buffer(256)
-        self._offset = _syndrome_at(self._core)
-        self._context = self._core.context_save()
         self._failure: BaseException | None = None
-        self.trap: Trap | None = None
+        self._hooks: list[Any] = []
+        self._fp_traps = False  # by a guest that has asked for it, which few do and which costs time
+        self._last_fetch = (0, 0, 0)  # address, instructions executed, how often
+        self.call: int | None = None
+        """After `run`: HYPERVISOR_CALL or MONITOR_CALL, if one ended it."""
+        self.waiting = False
+        """After `run`: WFI has ended it, with no input asserted."""
+        self.yielding = False
+        """After `run`: WFE has ended it."""
         self.hole: Hole | None = None
-        self._core.hook_add(unicorn_const.UC_HOOK_INTR, self._trapped)
-        self._core.hook_add(
-            unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
-            | unicorn_const.UC_HOOK_MEM_WRITE_UNMAPPED
-            | unicorn_const.UC_HOOK_MEM_FETCH_UNMAPPED,
-            self._unmapped,
-        )
+        """After `run`: the access to nothing that ended it, with the PC at its instruction."""
+        self._hook(unicorn_const.UC_HOOK_INTR, _ON_EXCEPTION(self._excepted))
+        self._hook(_UNMAPPED, _ON_HOLE(self._missed))
+        self._hook(unicorn_const.UC_HOOK_INSN, _ON_INSTRUCTION(self._msr), ctypes.c_int(arm64_const.UC_ARM64_INS_MSR))
+        if maintenance:
+            self._hook(
+                unicorn_const.UC_HOOK_INSN, _ON_INSTRUCTION(self._sys), ctypes.c_int(arm64_const.UC_ARM64_INS_SYS)
+            )
 
     # -- registers and memory
 
@@ -135,49 +176,56 @@ class Engine:
         uclib.uc_reg_write(self._handle, register, self._word_ref)
 
     def system(self, register: SystemRegister) -> int:
-        value: int = self._core.cpr_read(*register)
-        return value
+        """Read as by MRS at EL3."""
+        operand = self._operand
+        operand.op0, operand.op1, operand.crn, operand.crm, operand.op2 = register
+        uclib.uc_reg_read(self._handle, _SYSTEM, self._operand_ref)
+        return int(operand.value)
 
     def set_system(self, register: SystemRegister, value: int) -> None:
-        self._core.cpr_write(*register, value)
-
-    def instructions(self, address: int, count: int) -> tuple[int, ...]:
-        """`count` (at most 64) words of what the guest sees at virtual `address`; () where it cannot execute."""
-        error = uclib.uc_vmem_read(
-            self._handle, ctypes.c_uint64(address), unicorn_const.UC_PROT_EXEC, self._buffer, ctypes.c_size_t(count * 4)
-        )
-        return () if error else struct.unpack_from(f"<{count}I", self._buffer)
+        """Store a system register's value, without what writing it would do."""
+        operand = self._operand
+        operand.op0, operand.op1, operand.crn, operand.crm, operand.op2 = register
+        operand.value = value
+        outer, internals.current.hooks = internals.current.hooks, self
+        uclib.uc_reg_write(self._handle, _SYSTEM, self._operand_ref)
+        internals.current.hooks = outer
 
     def instruction(self, address: int) -> int | None:
         """The word that the guest would execute at virtual `address`; None where it cannot."""
-        return next(iter(self.instructions(address, 1)), None)
+        error = uclib.uc_vmem_read(
+            self._handle, ctypes.c_uint64(address), unicorn_const.UC_PROT_EXEC, self._buffer, ctypes.c_size_t(4)
+        )
+        return None if error else int(struct.unpack_from("<I", self._buffer)[0])
 
-    def map_ram(self, base: int, size: int, host_address: int) -> None:
+    def map_memory(self, base: int, size: int, host_address: int, *, writable: bool) -> None:
         """Memory shared with the other cores; the host's must outlive this engine."""
-        self._core.mem_map_ptr(base, size, unicorn_const.UC_PROT_ALL, host_address)
+        rights = unicorn_const.UC_PROT_ALL if writable else unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_EXEC
+        self._core.mem_map_ptr(base, size, rights, host_address)
 
-    def map_device(
-        self, base: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
-    ) -> None:
-        """Call `read(address, size)` and `write(address, size, value)` for accesses to a page-aligned region.
+    def map_device(self, base: int, size: int) -> None:
+        """Send accesses to a page-aligned region to the listener."""
+        load, store = self._listener.load, self._listener.store
 
-        `size` is 1, 2 or 4; what is wider arrives as consecutive words.
-        """
-
-        def on_read(_core: Any, offset: int, size: int, _data: object) -> int:
+        def on_load(_handle: int, offset: int, size: int, _data: int) -> int:
             try:
-                return read(base + offset, size)
+                return load(base + offset, size)
             except BaseException as error:
                 self._fail(error)
                 return 0
 
-        def on_write(_core: Any, offset: int, size: int, value: int, _data: object) -> None:
+        def on_store(_handle: int, offset: int, size: int, value: int, _data: int) -> None:
             try:
-                write(base + offset, size, value)
+                store(base + offset, size, value)
             except BaseException as error:
                 self._fail(error)
 
-        self._core.mmio_map(base, size, on_read, None, on_write, None)
+        callbacks = _ON_LOAD(on_load), _ON_STORE(on_store)
+        self._hooks += callbacks
+        one, other = (ctypes.cast(callback, Pointer) for callback in callbacks)
+        error = uclib.uc_mmio_map(self._handle, ctypes.c_uint64(base), ctypes.c_size_t(size), one, None, other, None)
+        if error:
+            raise MachineError(f"cannot map a device at {base:#x}: Unicorn's error {error}")
 
     def flush_tlb(self) -> None:
         self._core.ctl(unicorn_const.UC_CTL_TLB_FLUSH, unicorn_const.UC_CTL_IO_WRITE)
@@ -185,82 +233,171 @@ class Engine:
     def flush_code(self) -> None:
         self._core.ctl_flush_tb()
 
-    # -- hooks
-
-    def on_msr(self, callback: Callable[[SystemRegister, int], bool]) -> None:
-        """`callback` tells whether it has done the write; if not the core does it."""
-
-        def written(_core: Any, _register: int, operand: Any, _data: object) -> bool:
-            name = SystemRegister(operand.op0, operand.op1, operand.crn, operand.crm, operand.op2)
-            return callback(name, operand.val)
-
-        self._core.hook_add(unicorn_const.UC_HOOK_INSN, written, aux1=arm64_const.UC_ARM64_INS_MSR)
-
-    def on_mrs(self, callback: Callable[[SystemRegister], int | None]) -> None:
-        """`callback` yields the value to be read, or None to let the core read it."""
-
-        def read(_core: Any, register: int, operand: Any, _data: object) -> bool:
-            name = SystemRegister(operand.op0, operand.op1, operand.crn, operand.crm, operand.op2)
-            value = callback(name)
-            if value is None:
-                return False
-            if register != XZR:
-                self.write(register, value)
-            return True
-
-        self._core.hook_add(unicorn_const.UC_HOOK_INSN, read, aux1=arm64_const.UC_ARM64_INS_MRS)
-
-    def on_sys(self, callback: Callable[[int, int], None]) -> None:
-        """`callback(crn, crm)` sees cache and TLB maintenance before the core does it."""
-
-        def maintained(_core: Any, _register: int, operand: Any, _data: object) -> bool:
-            callback(operand.crn, operand.crm)
-            return False
-
-        self._core.hook_add(unicorn_const.UC_HOOK_INSN, maintained, aux1=arm64_const.UC_ARM64_INS_SYS)
-
     # -- execution
 
-    def run(self, pc: int, count: int) -> None:
-        """Execute exactly `count` instructions from `pc`, or fewer when a callback stops or a trap or hole ends it.
+    @property
+    def executed(self) -> int:
+        """Instructions of this slice, or of the last one; within an instruction's callback including that one."""
+        return min(self._begun.value, self._stop_after.value)
 
-        Afterwards `trap` and `hole` say what ended it, if one of them did.
+    def set_inputs(self, lines: int, *, observed: bool = False) -> None:
+        """The levels of the IRQ (bit 0) and FIQ (bit 1) inputs, and whether the listener hears `sampled`.
+
+        The core samples its inputs when `run` begins and whenever it may have unmasked one, not else.
         """
-        self.trap = self.hole = None
+        inputs = (lines & 1) * internals.INPUT_IRQ | (lines >> 1 & 1) * internals.INPUT_FIQ
+        if observed:
+            inputs |= internals.INPUT_OBSERVED
+        self._inputs.value = self._inputs.value & ~_ALL_INPUTS | inputs
+
+    def end_slice(self, after: int = 0) -> None:
+        """Within a slice: let it end, at the latest, `after` instructions after the present one."""
+        end = self._begun.value + after
+        self._stop_after.value = min(self._stop_after.value, end)
+
+    def run(self, count: int) -> int:
+        """Execute `count` instructions from the PC, or fewer when something ends the slice; yields how many.
+
+        Afterwards `call`, `waiting`, `yielding` and `hole` say what ended it, if one of them did.
+        """
+        self.call = self.hole = None
+        self.waiting = self.yielding = False
+        outer, internals.current.hooks = internals.current.hooks, self
         try:
-            self._core.emu_start(pc, 0, count=count)
-        except _unicorn.UcError as error:
-            if self._failure is None and self.hole is None:
-                raise MachineError(f"Unicorn gave up at {self.read(PC):#x}: {error}") from error
+            error = uclib.uc_emu_start(self._handle, self.read(PC), 0, 0, count)
+        finally:
+            internals.current.hooks = outer
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+        if error and self.hole is None:
+            raise MachineError(f"Unicorn gave up at {self.read(PC):#x}: error {error}")
+        return self.executed
 
-    def stop(self) -> None:
-        """Inside an instruction hook: end the slice after this instruction."""
-        self._core.emu_stop()
+    def abort(self, *, fetch: bool, syndrome: int, address: int) -> None:
+        """Between slices: take an instruction or data abort to EL1 at the PC."""
+        self._exception.syndrome, self._exception.address, self._exception.target = syndrome, address, 1
+        self._number.value = PREFETCH_ABORT if fetch else DATA_ABORT
+        internals.take_exception(self._cpu)
+        self._number.value = _NONE
 
-    def stop_at(self, pc: int) -> None:
-        """Inside a device callback: end the slice as soon as this access is done, with the PC at `pc`.
+    # -- what the core calls
 
-        Without it the PC would still be at the access, which would be done again.
-        """
-        self.write(PC, pc)
-        self._core.emu_stop()
+    def clock(self) -> int:
+        try:
+            return self._listener.counter() * _TICK
+        except BaseException as error:
+            self._fail(error)
+            return 0
+
+    def entered(self, _cpu: int) -> None:
+        try:
+            self._listener.interrupted(fiq=self._number.value == _FIQ)
+        except BaseException as error:
+            self._fail(error)
+
+    def yielded(self) -> None:
+        try:
+            if self.instruction(self.read(PC) - 4) == WFE:
+                self.yielding = True
+                self.end_slice()
+            else:
+                self._listener.yielded()
+        except BaseException as error:
+            self._fail(error)
+
+    def fp_target(self, level: int) -> int:
+        if not self._fp_traps:
+            return 0
+        enabled = self.read(arm64_const.UC_ARM64_REG_CPACR_EL1) >> 20 & 3
+        return int(enabled != _FPEN_NO_TRAPS and (enabled != _FPEN_AT_EL0 or level == 0))
+
+    def observed(self) -> None:
+        try:
+            self._listener.sampled()
+        except BaseException as error:
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
-        self._core.emu_stop()
+        self.end_slice()
 
-    def _trapped(self, core: Any, number: int, _data: object) -> None:
-        core.context_update(self._context)
-        at = ctypes.cast(self._context.context, ctypes.c_void_p).value or 0
-        syndrome, _, address, target = _EXCEPTION.unpack(ctypes.string_at(at + self._offset, _EXCEPTION.size))
-        self.trap = Trap(number, syndrome, address, target)
-        core.emu_stop()
+    def _hook(self, kind: int, callback: Any, *more: Any) -> None:
+        self._hooks.append(callback)
+        handle = ctypes.c_size_t()
+        error = uclib.uc_hook_add(
+            self._handle, ctypes.byref(handle), kind, ctypes.cast(callback, Pointer), None,
+            ctypes.c_uint64(1), ctypes.c_uint64(0), *more,
+        )  # fmt: skip
+        if error:
+            raise MachineError(f"Unicorn refuses a hook of kind {kind}: error {error}")
 
-    def _unmapped(self, _core: Any, access: int, address: int, _size: int, _value: int, _data: object) -> bool:
-        fetch = access == unicorn_const.UC_MEM_FETCH_UNMAPPED
-        self.hole = Hole(address, fetch, access == unicorn_const.UC_MEM_WRITE_UNMAPPED)
+    def _excepted(self, _handle: int, number: int, _data: int) -> None:
+        try:
+            if number in {HYPERVISOR_CALL, MONITOR_CALL}:
+                self.call = number
+                self.end_slice()
+            elif self._exception.target == 2 and self._exception.syndrome >> 26 == EC_TRAPPED_WFX:
+                self.write(PC, self.read(PC) + 4)
+                self.waiting = True
+                self.end_slice()
+            else:
+                if number == PREFETCH_ABORT:
+                    self._check_fetch()
+                if self._exception.target != 1:  # what a hypervisor would trap: this guest has none, nor EL2
+                    self._exception.syndrome, self._exception.target = ESR_IL, 1
+                    self._number.value = UNDEFINED
+                elif not self._exception.syndrome:  # MSR DAIFSet and DAIFClr at EL0
+                    self._exception.syndrome = ESR_IL
+                internals.take_exception(self._cpu)
+        except BaseException as error:
+            self._fail(error)
+
+    def _check_fetch(self) -> None:
+        address, executed, times = self._last_fetch
+        same = (address, executed) == (self._exception.address, self._begun.value)
+        times = times + 1 if same else 1
+        self._fp_traps = False  # by a guest that has asked for it, which few do and which costs time
+        self._last_fetch = self._exception.address, self._begun.value, times
+        if times >= _SAME_FETCH_LIMIT:
+            raise GuestFault(f"an exception, and its vector {self._exception.address:#x} cannot be fetched")
+
+    def _missed(self, _handle: int, kind: int, address: int, _size: int, _value: int, _data: int) -> bool:
+        rom = kind == unicorn_const.UC_MEM_WRITE_PROT
+        write = rom or kind == unicorn_const.UC_MEM_WRITE_UNMAPPED
+        self.hole = Hole(address, kind == unicorn_const.UC_MEM_FETCH_UNMAPPED, write, rom)
         return False
+
+    def _msr(self, _handle: int, _register: int, operand: Any, _data: int) -> int:
+        try:
+            to = operand.contents
+            if to.crn == 1 and not self._fp_traps:
+                self._fp_traps = (to.op0, to.op1, to.crm, to.op2) == _CPACR and to.value >> 20 & 3 != _FPEN_NO_TRAPS
+                if self._fp_traps:
+                    internals.trap_floating_point()
+            if to.crn != 14 or to.crm not in TIMER_CRMS or to.op1 != 3:
+                return 0
+            crm, op2, value = to.crm, to.op2, to.value
+            if not self._may_write_timer(crm):
+                return 0  # and the core makes an exception of it
+            self._listener.timer_written(crm, op2, value)
+        except BaseException as error:
+            self._fail(error)
+        return 1
+
+    def _may_write_timer(self, crm: int) -> bool:
+        if exception_level(self.read(PSTATE)):
+            return True
+        return bool(self.system(CNTKCTL_EL1) >> (8 if crm == VIRTUAL_TIMER_CRM else 9) & 1)  # EL0VTEN, EL0PTEN
+
+    def _sys(self, _handle: int, _register: int, operand: Any, _data: int) -> int:
+        try:
+            self._listener.maintained(operand.contents.crn, operand.contents.crm)
+        except BaseException as error:
+            self._fail(error)
+        return 0
+
+
+_ALL_INPUTS: Final = internals.INPUT_IRQ | internals.INPUT_FIQ | internals.INPUT_OBSERVED
+_TICK: Final = 16  # nanoseconds
