@@ -19,8 +19,9 @@ HELP = "; ".join(f"{case}: {text}" for case, text in CASES.items())
 @click.option("--case", type=click.Choice(sorted(CASES)), default="a", show_default=True, help=HELP)
 @click.option("--seed", default=0, show_default=True, help="Of the first run; the next run has the next one.")
 @click.option("--count", type=int, help="Operations to compare; default: one run.")
+@click.option("--served", is_flag=True, help="Case a only: vgicd over qtest, as a daemon, instead of in this process.")
 @click.option("--table", is_flag=True, help="Print the allowed divergences instead.")
-def main(case: str, seed: int, count: int | None, table: bool) -> None:
+def main(case: str, seed: int, count: int | None, served: bool, table: bool) -> None:
     """Compare vgicd with Debian's QEMU, operation by operation; exit status 1 at the first difference."""
     if table:
         for entry in TABLE:
@@ -28,11 +29,13 @@ def main(case: str, seed: int, count: int | None, table: bool) -> None:
             for title in ("register", "clause", "right", "why"):
                 click.echo(f"    {title}: {getattr(entry, title)}")
         return
+    if served and case != "a":
+        raise click.UsageError("--served is for case a: no list registers and no program are reached over qtest.")
     applied: Counter[str] = Counter()
     steps: Counter[str] = Counter()
     started = time.monotonic()
     try:
-        for run in compare(case, seed, count or STEPS[case]):
+        for run in compare(case, seed, count or STEPS[case], served=served):
             applied += run.applied
             steps += run.seen
     except Mismatch as mismatch:

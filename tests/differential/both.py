@@ -9,12 +9,14 @@ from tests.differential import qemu
 from tests.differential.distributor import OurDomain
 from tests.differential.four_cpus import CPUS
 from tests.differential.mailbox import Access, Mailbox
+from tests.differential.served import ServedDomain
 from tests.differential.silicon import NR_LRS, Silicon
 from tests.differential.steps import Answer, Kind, Step, line, read, write
 
 if TYPE_CHECKING:
     from tests.differential.compare import Ours
     from tests.differential.qemu import Qemu
+    from tests.differential.served import Served
 
 
 class Pair(NamedTuple):
@@ -110,13 +112,17 @@ def silicon(machine: Qemu) -> Both:
     return both
 
 
-def one_cpu(machine: Qemu) -> Both:
-    """GICD and GICC of both, enabled: the distributor, both groups, AckCtl, PMR 0xF8."""
+def one_cpu(machine: Qemu, served: Served | None = None) -> Both:
+    """GICD and GICC of both, enabled: the distributor, both groups, AckCtl, PMR 0xF8.
+
+    vgicd is in this process, or `served`.
+    """
     machine.reset()
     for offset in range(0xD0, 0xF0, 4):
         machine.qtest.write(qemu.GICC + offset, 0)  # QEMU's reset keeps the active priorities
     machine.qtest.write(qemu.GICD, 0)  # lowers the lines
-    both = OverQtest(OurDomain(1), machine, {"GICD": qemu.GICD, "GICC": qemu.GICC}, (0, 1))
+    ours = OurDomain(1) if served is None else ServedDomain(served)
+    both = OverQtest(ours, machine, {"GICD": qemu.GICD, "GICC": qemu.GICC}, (0, 1))
     _enable(both, 1)
     return both
 

@@ -85,8 +85,11 @@ class Comparison:
     answered an interrupt), and `applied` the uses of each entry of the table by its name.
     """
 
-    def __init__(self, case: str, seed: int, ours: Ours, theirs: Theirs, generator: Generator) -> None:
+    def __init__(
+        self, case: str, seed: int, ours: Ours, theirs: Theirs, generator: Generator, *, options: str = ""
+    ) -> None:
         self.case = case
+        self.options = options  # of the command that repeats the run
         self.seed = seed
         self.ours = ours
         self.theirs = theirs
@@ -166,6 +169,6 @@ class Comparison:
                 *self._history,
                 f"  {who}: {answer}",
                 f"  {other}",
-                f"  python -m tests.differential --case {self.case} --seed {self.seed}",
+                f"  python -m tests.differential --case {self.case} --seed {self.seed}{self.options}",
             )
         )

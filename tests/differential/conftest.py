@@ -12,6 +12,7 @@ from tests.differential.four_cpus import CPUS
 from tests.differential.mailbox import Mailbox, assemble
 from tests.differential.qemu import Qemu, require_qemu
 from tests.differential.runs import GUEST
+from tests.differential.served import Served
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,20 @@ def virtual(hypervisor_machine: Qemu) -> Both:
     return silicon(hypervisor_machine)
 
 
-@pytest.fixture
-def single(plain_machine: Qemu) -> Both:
+@pytest.fixture(scope="module")
+def served_machine() -> Iterator[Served]:
+    with Served() as machine:
+        machine.qtest.intercept_inputs(machine.cpu)
+        yield machine
+
+
+@pytest.fixture(params=["in process", "over qtest"])
+def single(request: pytest.FixtureRequest, plain_machine: Qemu) -> Both:
     """GICD and GICC of one CPU."""
-    return one_cpu(plain_machine)
+    if request.param == "in process":
+        return one_cpu(plain_machine)
+    served: Served = request.getfixturevalue("served_machine")
+    return one_cpu(plain_machine, served)
 
 
 @pytest.fixture

@@ -12,16 +12,15 @@ import os
 import socket
 import subprocess
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
+from tests.differential.machine import SPIS, Machine
 from tests.differential.qtest import Qtest, QtestError
 from tests.tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
 PROGRAM: Final = "qemu-system-aarch64"
 DIE_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL")  # replaces itself by QEMU: the pid is QEMU's
@@ -32,7 +31,8 @@ GICD: Final = 0x08000000
 GICC: Final = 0x08010000
 GICH: Final = 0x08030000
 GICV: Final = 0x08040000
-SPIS: Final = 256  # of machine `virt`; the inputs of the PPIs follow theirs
+
+__all__ = ["GICC", "GICD", "GICH", "GICV", "SPIS", "UNATTACHED", "Qemu", "require_qemu"]
 
 
 def require_qemu() -> None:
@@ -40,7 +40,7 @@ def require_qemu() -> None:
     require_tool(DIE_WITH_PARENT[0], "util-linux")
 
 
-class Qemu:
+class Qemu(Machine):
     """A started machine `virt` with a GICv2 of five priority bits. A context manager: leaving it kills QEMU.
 
     `options` are further machine options, such as `virtualization=on`.  Five priority bits are what vgicd implements
@@ -48,7 +48,7 @@ class Qemu:
     """
 
     def __init__(self, *, cpus: int = 1, options: str = "", arguments: Sequence[str] = ()) -> None:
-        self._exit = ExitStack()
+        super().__init__()
         try:
             directory = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="vgicd-qemu-")))
             qtest, qmp = (self._listen(directory / name) for name in ("qtest", "qmp"))
@@ -65,8 +65,9 @@ class Qemu:
                 stdin=subprocess.DEVNULL,
             )
             self._exit.callback(self._kill)
-            self.qtest = Qtest(self._accept(qtest))
-            self._exit.callback(self.qtest.close)
+            self.connection = self._accept(qtest)
+            self._exit.callback(self.connection.close)
+            self.qtest = Qtest(self.connection)
             control = self._accept(qmp)
             self._exit.callback(control.close)
             self._control = self._exit.enter_context(control.makefile("rwb"))
@@ -87,19 +88,6 @@ class Qemu:
         """Reset the machine and wait until it is done. Input levels are forgotten: drive them anew."""
         self._send("system_reset")
         self._message("return", "RESET")
-
-    def set_line(self, intid: int, level: int, cpu: int = 0) -> None:
-        """Drive the input of an SPI, or of a PPI of `cpu`."""
-        index = intid - 32 if intid >= 32 else SPIS + 32 * cpu + intid
-        self.qtest.set_line(self.gic, index, level)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._exit.close()
 
     def _listen(self, path: Path) -> socket.socket:
         listener = self._exit.enter_context(socket.socket(socket.AF_UNIX))

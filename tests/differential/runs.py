@@ -19,6 +19,7 @@ from tests.differential.generate_distributor import DistributorGenerator
 from tests.differential.generate_silicon import SiliconGenerator
 from tests.differential.mailbox import Mailbox, assemble
 from tests.differential.qemu import Qemu, require_qemu
+from tests.differential.served import Served, ServedDomain
 from tests.differential.silicon import QemuSilicon, Silicon
 
 STEPS: Final = {"a": 1000, "b": 1000, "c": 500}  # of a run
@@ -34,13 +35,15 @@ def disorderly(seed: int) -> bool:
     return seed % DISORDERLY_EVERY == DISORDERLY_EVERY - 1
 
 
-def compare(case: str, seed: int, count: int) -> Iterator[Comparison]:
+def compare(case: str, seed: int, count: int, *, served: bool = False) -> Iterator[Comparison]:
     """Compare `count` steps of `case` in runs with seeds from `seed` up; yields each run when it is done.
+
+    vgicd is in this process or, in case a, `served`: then both are driven over qtest, by the same client.
 
     Raises Mismatch.  Skips the test when QEMU is missing; under CI it fails instead.
     """
     require_qemu()
-    opener = {"a": _one_cpu, "b": _silicon, "c": _four_cpus}[case]
+    opener = _one_cpu_served if served else {"a": _one_cpu, "b": _silicon, "c": _four_cpus}[case]
     with opener() as begin:
         while count > 0:
             run = begin(seed)
@@ -60,6 +63,21 @@ def _one_cpu() -> Iterator[Beginning]:
             theirs.restart()
             generator = DistributorGenerator(Random(seed), disorderly=disorderly(seed))
             return Comparison("a", seed, OurDomain(1), theirs, generator)
+
+        yield begin
+
+
+@contextmanager
+def _one_cpu_served() -> Iterator[Beginning]:
+    with Qemu() as machine, Served() as ours:
+        theirs = QemuDistributor(machine)
+        ours.qtest.intercept_inputs(ours.cpu)
+
+        def begin(seed: int) -> Comparison:
+            machine.reset()
+            theirs.restart()
+            generator = DistributorGenerator(Random(seed), disorderly=disorderly(seed))
+            return Comparison("a", seed, ServedDomain(ours), theirs, generator, options=" --served")
 
         yield begin
 

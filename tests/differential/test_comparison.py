@@ -18,16 +18,18 @@ from vgicd.hw import gicv
 from vgicd.hw.gich import Gich
 
 QUICK = {"a": 3000, "b": 3000, "c": 500}
+SERVED_QUICK = 1000
+SERVED_FULL = 40_000
 FULL = {"a": 60_000, "b": 40_000, "c": 5_000}
 MIN_SHARE = 0.02  # of the operations that must be successful acknowledges
 MAX_EXCLUDED = 0.05  # of the operations may meet an entry of the table
 
 
-def run_all(case: str, seed: int, count: int) -> None:
+def run_all(case: str, seed: int, count: int, *, served: bool = False) -> None:
     """Compare, and insist that the runs were worth it: interrupts were taken and little was excluded."""
     seen: Counter[str] = Counter()
     applied: Counter[str] = Counter()
-    for run in compare(case, seed, count):
+    for run in compare(case, seed, count, served=served):
         seen += run.seen
         applied += run.applied
     assert seen.total() == count
@@ -41,6 +43,11 @@ def test_no_difference(case: str) -> None:
     run_all(case, 0, QUICK[case])
 
 
+def test_no_difference_when_both_are_driven_over_qtest() -> None:
+    """The same client, lines and wires for QEMU and for `vgicd serve --qtest`."""
+    run_all("a", 0, SERVED_QUICK, served=True)
+
+
 def test_no_difference_when_interrupts_end_in_any_order() -> None:
     run_all("a", 9, 1000)
     run_all("b", 9, 1000)
@@ -50,6 +57,11 @@ def test_no_difference_when_interrupts_end_in_any_order() -> None:
 @pytest.mark.parametrize("case", sorted(FULL))
 def test_no_difference_at_length(case: str) -> None:
     run_all(case, 1000, FULL[case])
+
+
+@pytest.mark.long
+def test_no_difference_over_qtest_at_length() -> None:
+    run_all("a", 2000, SERVED_FULL, served=True)
 
 
 def test_a_wrong_running_priority_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
