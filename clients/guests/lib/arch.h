@@ -42,6 +42,13 @@ static inline u8 mmio_read8(u64 address)
     return (u8)value;
 }
 
+static inline u32 mmio_read16(u64 address)
+{
+    u32 value;
+    __asm__ volatile("ldrh %w0, [%1]" : "=r"(value) : "r"(address) : "memory");
+    return value;
+}
+
 static inline void mmio_write(u64 address, u32 value)
 {
     __asm__ volatile("str %w0, [%1]" :: "r"(value), "r"(address) : "memory");
@@ -52,12 +59,20 @@ static inline void mmio_write8(u64 address, u8 value)
     __asm__ volatile("strb %w0, [%1]" :: "r"((u32)value), "r"(address) : "memory");
 }
 
-/* Spin until `condition` holds, for at most half a second of the guest's time; yields whether it holds. */
-#define wait_for(condition) ({ \
-    u64 end_ = counter() + frequency() / 2; \
+static inline void mmio_write16(u64 address, u32 value)
+{
+    __asm__ volatile("strh %w0, [%1]" :: "r"(value), "r"(address) : "memory");
+}
+
+/* Spin until `condition` holds, for at most so many `ticks` of the guest's time; yields whether it holds. */
+#define wait_up_to(ticks, condition) ({ \
+    u64 end_ = counter() + (ticks); \
     while (!(condition) && counter() < end_) \
         ; \
     (condition); })
+
+/* The same for half a second. */
+#define wait_for(condition) wait_up_to(frequency() / 2, condition)
 
 /* Leave interrupts the time to arrive: 20 microseconds. */
 static inline void settle(void)

@@ -20,6 +20,8 @@
 #define GICD_SGIR (GICD + 0xf00)
 #define GICD_CPENDSGIR (GICD + 0xf10)
 #define GICD_SPENDSGIR (GICD + 0xf20)
+#define GICD_ICPIDR2 (GICD + 0xfe8)
+#define GICD_ICCIDR0 (GICD + 0xff0)
 
 #define GICC 0x08010000ul
 #define GICC_CTLR (GICC + 0x0000)
@@ -28,8 +30,11 @@
 #define GICC_IAR (GICC + 0x000c)
 #define GICC_EOIR (GICC + 0x0010)
 #define GICC_RPR (GICC + 0x0014)
+#define GICC_HPPIR (GICC + 0x0018)
+#define GICC_ABPR (GICC + 0x001c)
 #define GICC_AIAR (GICC + 0x0020)
 #define GICC_AEOIR (GICC + 0x0024)
+#define GICC_AHPPIR (GICC + 0x0028)
 #define GICC_APR0 (GICC + 0x00d0)
 #define GICC_IIDR (GICC + 0x00fc)
 #define GICC_DIR (GICC + 0x1000)
@@ -38,6 +43,7 @@
 #define CTLR_GROUP1 0x002u
 #define CTLR_ACKCTL 0x004u
 #define CTLR_FIQEN 0x008u
+#define CTLR_CBPR 0x010u
 #define CTLR_EOIMODE 0x200u
 
 #define SPURIOUS 1023u

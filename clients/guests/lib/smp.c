@@ -2,9 +2,9 @@
 
 #include "console.h"
 #include "gic.h"
+#include "probe.h"
 
-#define PSCI_CPU_ON 0xc4000003u
-#define PSCI_SYSTEM_OFF 0x84000008u
+#define PATIENCE 10u        /* seconds of the guest's time for another CPU, whose own waits are of half a second each */
 
 unsigned cpus = 1;
 handler *volatile on_irq[MAX_CPUS];
@@ -41,6 +41,13 @@ __attribute__((noreturn)) void unexpected_exception(u64 esr, u64 elr, u64 far)
     power_off(2);
 }
 
+u64 synchronous_entry(u64 esr, u64 elr, u64 far)
+{
+    if (!probe_aborted(esr))
+        unexpected_exception(esr, elr, far);
+    return elr + 4;
+}
+
 static void nobody_expects_it(void)
 {
     say("FAIL interrupt: cpu %u took one that no scenario expects, IAR 0x%x\n", cpu_id(), gic_acknowledge());
@@ -74,16 +81,40 @@ void secondary_main(void)
     }
 }
 
+const char *switch_on(unsigned cpu)
+{
+    u64 answer = psci(PSCI_CPU_ON, cpu, (u64)secondary_start, cpu);
+
+    if (answer)
+        return fail("PSCI CPU_ON of cpu %u answered 0x%x", cpu, (u32)answer);
+    return wait_up_to(PATIENCE * frequency(), online[cpu]) ? 0 : fail("cpu %u did not arrive", cpu);
+}
+
+static void leave_for_good(void)
+{
+    irq_mask();
+    online[cpu_id()] = 0;
+    psci(PSCI_CPU_OFF, 0, 0, 0);
+}
+
+const char *switch_off(unsigned cpu)
+{
+    start_on(cpu, leave_for_good);
+    if (!wait_up_to(PATIENCE * frequency(), !online[cpu] && psci(PSCI_AFFINITY_INFO, cpu, 0, 0) == PSCI_OFF))
+        return fail("PSCI CPU_OFF did not switch cpu %u off", cpu);
+    jobs[cpu] = 0;
+    return 0;
+}
+
 const char *start_cpus(void)
 {
     unsigned wanted = gic_cpus();
 
     for (unsigned cpu = 1; cpu < wanted; cpu++) {
-        u64 answer = psci(PSCI_CPU_ON, cpu, (u64)secondary_start, cpu);
-        if (answer)
-            return fail("PSCI CPU_ON of cpu %u answered 0x%x", cpu, (u32)answer);
-        if (!wait_for(online[cpu]))
-            return fail("cpu %u did not arrive", cpu);
+        const char *why = switch_on(cpu);
+
+        if (why)
+            return why;
     }
     cpus = wanted;
     return 0;
@@ -98,9 +129,15 @@ void start_on(unsigned cpu, job *work)
 
 void finish(unsigned cpu)
 {
-    while (jobs[cpu])
+    u64 end = counter() + PATIENCE * frequency();
+
+    while (jobs[cpu] && counter() < end)
         wfe();
     dsb();
+    if (jobs[cpu]) {
+        say("FAIL hang: cpu %u has not finished its work within %u seconds\n", cpu, PATIENCE);
+        power_off(2);
+    }
 }
 
 void run_on(unsigned cpu, job *work)

@@ -16,15 +16,27 @@ typedef void job(void);
 /* Start every CPU that the distributor knows. Yields the reason why not, or NULL. */
 const char *start_cpus(void);
 
+/* One of the others, by PSCI. Both yield the reason why not, or NULL; a CPU that comes again has its GIC as it finds it. */
+const char *switch_on(unsigned cpu);
+const char *switch_off(unsigned cpu);
+
 /* Run `work` on `cpu` (which may be the caller's own), and return when it is done. */
 void run_on(unsigned cpu, job *work);
 
-/* Hand `work` to `cpu` without waiting; `finish` waits. The caller's own CPU is not allowed. */
+/* Hand `work` to `cpu` without waiting; `finish` waits, and ends the whole run with a FAIL line when it takes for ever.
+ * The caller's own CPU is not allowed. */
 void start_on(unsigned cpu, job *work);
 void finish(unsigned cpu);
 
 /* Run `work` on all CPUs at once, and return when all are done. */
 void run_everywhere(job *work);
 
+#define PSCI_CPU_OFF 0x84000002u
+#define PSCI_CPU_ON 0xc4000003u
+#define PSCI_AFFINITY_INFO 0xc4000004u
+#define PSCI_SYSTEM_OFF 0x84000008u
+#define PSCI_OFF 1u                     /* an answer of AFFINITY_INFO */
+#define PSCI_INVALID_PARAMETERS (-2l)
+#define PSCI_ALREADY_ON (-4l)
 u64 psci(u64 function, u64 a, u64 b, u64 c);
 __attribute__((noreturn)) void power_off(unsigned status);

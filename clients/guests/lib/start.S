@@ -41,7 +41,7 @@ psci:
     hvc     #0
     ret
 
-    .macro interrupt handler
+    .macro enter
     sub     sp, sp, #192
     stp     x0, x1, [sp, #0]
     stp     x2, x3, [sp, #16]
@@ -57,7 +57,9 @@ psci:
     mrs     x1, spsr_el1
     stp     x30, x0, [sp, #160]
     str     x1, [sp, #176]
-    bl      \handler
+    .endm
+
+    .macro leave
     ldp     x30, x0, [sp, #160]
     ldr     x1, [sp, #176]
     msr     elr_el1, x0
@@ -76,10 +78,24 @@ psci:
     eret
     .endm
 
+    .macro interrupt handler
+    enter
+    bl      \handler
+    leave
+    .endm
+
 irq_vector:
     interrupt irq_entry
 fiq_vector:
     interrupt fiq_entry
+synchronous:
+    enter
+    mrs     x0, esr_el1
+    mrs     x1, elr_el1
+    mrs     x2, far_el1
+    bl      synchronous_entry           // yields where to go on
+    str     x0, [sp, #168]
+    leave
 unexpected:
     mrs     x0, esr_el1
     mrs     x1, elr_el1
@@ -97,7 +113,7 @@ vectors:
     .rept 4                             // from EL1 with SP_EL0: never used here
     vector  unexpected
     .endr
-    vector  unexpected
+    vector  synchronous
     vector  irq_vector
     vector  fiq_vector
     vector  unexpected
