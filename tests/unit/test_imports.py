@@ -21,6 +21,7 @@ PACKAGES = {
     "vgicd_protocol": ROOT / "protocol" / "vgicd_protocol",
     "vgicd_client": ROOT / "clients" / "vgicd_client",
     "vgicd_machine": ROOT / "clients" / "vgicd_machine",
+    "vgicd_bridge": ROOT / "clients" / "vgicd_bridge",
 }
 
 # Layer of the core -> the layers it may import besides itself, inner ones first.
@@ -46,6 +47,7 @@ SIBLINGS = {
     "vgicd_protocol": set(),
     "vgicd_client": {"vgicd_protocol"},
     "vgicd_machine": {"vgicd_protocol", "vgicd_client"},
+    "vgicd_bridge": {"vgicd_protocol", "vgicd_client", "vgicd_machine"},
 }
 # What of the clients reaches the daemon's code, in an import inside a function, and how far: two do without a daemon,
 # the third writes files that only the register rows and the layout for gdb can tell.
@@ -53,6 +55,7 @@ IN_PROCESS = {
     "vgicd_client.ctl.worlds": "vgicd.domain",
     "vgicd_machine.gic.domain_port": "vgicd.domain",
     "vgicd_client.ctl.exports": "vgicd.export",
+    "vgicd_client.ctl.bridge": "vgicd_bridge",  # a command of its own, which a client without QEMU does not load
 }
 
 

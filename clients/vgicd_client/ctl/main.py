@@ -7,6 +7,7 @@ from click.shell_completion import get_completion_class
 
 from vgicd_client.ctl import (
     access,
+    bridge,
     console,
     dump,
     exports,
@@ -68,6 +69,7 @@ for command in (
     watch.watch,
     console.console,
     gdb.gdb,
+    bridge.bridge,
     exports.gdb_symbols,
     exports.svd,
     trace.trace,
