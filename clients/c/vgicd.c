@@ -192,8 +192,9 @@ static uint64_t wide(struct cursor *cursor)
     return bytes ? get64(bytes) : 0;
 }
 
-/* A string of at most `limit` bytes into `text`, which has room for one more; no byte of it moves a terminal's cursor. */
-static void string(struct cursor *cursor, char *text, size_t limit)
+/* A string of at most `limit` bytes into `text`, which has room for one more: printable ASCII, or a `sentence` in UTF-8
+ * of which no byte moves a terminal's cursor. */
+static void string(struct cursor *cursor, char *text, size_t limit, int sentence)
 {
     const unsigned char *bytes;
     size_t i, length = word(cursor);
@@ -202,8 +203,12 @@ static void string(struct cursor *cursor, char *text, size_t limit)
         cursor->bad = 1;
     if ((bytes = skip(cursor, length)) == NULL)
         return;
-    for (i = 0; i < length; i++)
-        text[i] = bytes[i] < 0x20 || bytes[i] == 0x7F ? '?' : (char)bytes[i];
+    for (i = 0; i < length; i++) {
+        const int control = bytes[i] < 0x20 || bytes[i] == 0x7F;
+        if (!sentence && (control || bytes[i] > 0x7F))
+            cursor->bad = 1;
+        text[i] = control ? '?' : (char)bytes[i];
+    }
     text[length] = '\0';
     zeros(cursor, 4);
 }
@@ -248,6 +253,14 @@ static int broken(struct vgicd *gic, const char *what)
     return drop(gic, VGICD_BROKEN, "the peer broke the protocol: %s", what);
 }
 
+/* The reply has come and means nothing, so that what was asked may have been done. */
+static int misread(struct vgicd *gic, const char *what)
+{
+    const int result = broken(gic, what);
+    gic->maybe_applied = 1;
+    return result;
+}
+
 static int lost(struct vgicd *gic, int error)
 {
     if (gic->departing)
@@ -268,8 +281,8 @@ static int ready(struct vgicd *gic)
 static int parse_error(struct vgicd *gic, const struct reply *reply, char *text)
 {
     struct cursor cursor = cursor_of(reply);
-    string(&cursor, gic->field, FIELD_LIMIT);
-    string(&cursor, text, TEXT_LIMIT);
+    string(&cursor, gic->field, FIELD_LIMIT, 0);
+    string(&cursor, text, TEXT_LIMIT, 1);
     return cursor.bad || cursor.at != cursor.end ? -1 : 0;
 }
 
@@ -622,7 +635,7 @@ static int exchange(struct vgicd *gic, unsigned opcode, unsigned flags, const un
     if (gic->reply.status <= VGICD_STATUS_ABORT)
         return VGICD_OK;
     if (parse_error(gic, &gic->reply, text) < 0)
-        return broken(gic, "a refusal without its words");
+        return misread(gic, "a refusal without its words");
     gic->status = gic->reply.status;
     if (!text[0]) /* READ, WRITE and LINE have the code alone, as two empty strings */
         snprintf(text, sizeof text, "%s", vgicd_status_text(gic->status));
@@ -635,7 +648,7 @@ static int ask(struct vgicd *gic, unsigned opcode, const unsigned char *body, si
     int result = ready(gic);
     if (result < 0 || (result = exchange(gic, opcode, 0, body, length, 0)) < 0)
         return result;
-    return gic->reply.length == expected ? VGICD_OK : broken(gic, "a reply whose body has not its length");
+    return gic->reply.length == expected ? VGICD_OK : misread(gic, "a reply whose body has not its length");
 }
 
 static const char *space_name(unsigned space)
@@ -671,7 +684,7 @@ static int hot(struct vgicd *gic, unsigned opcode, unsigned vcpu, unsigned size,
     if ((result = send_frame(gic, frame, sizeof frame, NULL, 0)) < 0 || (result = await(gic, gic->timeout_ms)) < 0)
         return result;
     if (gic->reply.length != IN_REPLY(VGICD_HOT_REPLY_BYTES))
-        return broken(gic, "a hot reply that is not 32 bytes");
+        return misread(gic, "a hot reply that is not 32 bytes");
     if (gic->reply.status <= VGICD_STATUS_ABORT) {
         if (answer)
             *answer = get64(gic->reply.body);
@@ -771,11 +784,11 @@ int vgicd_vector(struct vgicd *gic, const struct vgicd_entry *entries, size_t co
         return answer;
     result = gic->reply.body + head;
     if (get32(gic->reply.body) != count || get32(gic->reply.body + 4))
-        return broken(gic, "a vector's reply of another count");
+        return misread(gic, "a vector's reply of another count");
     for (i = 0; i < count; i++, result += VGICD_RESULT_BYTES) {
         const unsigned status = get16(result + VGICD_RESULT_STATUS);
         if (status > VGICD_STATUS_ABORT || get32(result + VGICD_RESULT_OUTPUTS + 2))
-            return broken(gic, "a vector's result that is none");
+            return misread(gic, "a vector's result that is none");
         if (outcomes) {
             outcomes[i].value = get64(result + VGICD_RESULT_VALUE);
             outcomes[i].aborted = status == VGICD_STATUS_ABORT;
@@ -951,11 +964,11 @@ static int switch_world(struct vgicd *gic, unsigned opcode, unsigned vcpu, struc
     }
     found.count = word(&cursor);
     if (found.count > sizeof found.lrs / sizeof found.lrs[0])
-        return broken(gic, "more list registers than there can be");
+        return misread(gic, "more list registers than there can be");
     for (i = 0; i < found.count; i++)
         found.lrs[i] = word(&cursor);
     if (cursor.bad || cursor.at != cursor.end)
-        return broken(gic, "a world switch whose body has not its length");
+        return misread(gic, "a world switch whose body has not its length");
     if (world)
         *world = found;
     return VGICD_OK;
@@ -1243,7 +1256,7 @@ static int parse_welcome(struct vgicd *gic, struct vgicd_info *info)
     unsigned i;
     memset(info, 0, sizeof *info);
     if (!skip(&cursor, IN_REPLY(VGICD_WELCOME_FIXED)) || get32(body + IN_REPLY(VGICD_WELCOME_MAGIC)) != VGICD_MAGIC)
-        return broken(gic, "no vgicd answers there");
+        return misread(gic, "no vgicd answers there");
     info->version = body[IN_REPLY(VGICD_WELCOME_VERSION)];
     info->role = body[IN_REPLY(VGICD_WELCOME_ROLE)];
     info->is_explicit = body[IN_REPLY(VGICD_WELCOME_EXPLICIT)];
@@ -1254,10 +1267,10 @@ static int parse_welcome(struct vgicd *gic, struct vgicd_info *info)
     info->vcpus = get16(body + IN_REPLY(VGICD_WELCOME_VCPUS));
     info->spis = get16(body + IN_REPLY(VGICD_WELCOME_SPIS));
     info->lrs = get16(body + IN_REPLY(VGICD_WELCOME_LRS));
-    string(&cursor, info->variant, sizeof info->variant - 1);
-    string(&cursor, info->profile, sizeof info->profile - 1);
-    string(&cursor, info->domain, VGICD_NAME_LIMIT);
-    string(&cursor, info->server, VGICD_NAME_LIMIT);
+    string(&cursor, info->variant, sizeof info->variant - 1, 0);
+    string(&cursor, info->profile, sizeof info->profile - 1, 0);
+    string(&cursor, info->domain, VGICD_NAME_LIMIT, 0);
+    string(&cursor, info->server, VGICD_NAME_LIMIT, 0);
     info->window_count = word(&cursor);
     if (info->window_count > VGICD_WINDOW_LIMIT)
         cursor.bad = 1;
@@ -1265,15 +1278,15 @@ static int parse_welcome(struct vgicd *gic, struct vgicd_info *info)
         zeros(&cursor, 8);
         info->windows[i].base = wide(&cursor);
         info->windows[i].size = wide(&cursor);
-        string(&cursor, info->windows[i].name, VGICD_NAME_LIMIT);
+        string(&cursor, info->windows[i].name, VGICD_NAME_LIMIT, 0);
     }
     if (cursor.bad || cursor.at != cursor.end)
-        return broken(gic, "a WELCOME whose fields do not fill it");
+        return misread(gic, "a WELCOME whose fields do not fill it");
     if (info->version != VGICD_PROTOCOL_VERSION)
-        return broken(gic, "a version that was not offered");
+        return misread(gic, "a version that was not offered");
     if (info->role < VGICD_ROLE_OBSERVE || info->role > VGICD_ROLE_CONTROL || info->is_explicit > 1 || info->vcpus < 1
         || info->vcpus > 8 || info->frame_limit < VGICD_HOT_BYTES || info->frame_limit > VGICD_FRAME_LIMIT)
-        return broken(gic, "a WELCOME with a field out of its range");
+        return misread(gic, "a WELCOME with a field out of its range");
     if (info->vector_limit > (info->frame_limit - VGICD_VECTOR_ENTRIES) / VGICD_ENTRY_BYTES)
         info->vector_limit = (info->frame_limit - VGICD_VECTOR_ENTRIES) / VGICD_ENTRY_BYTES;
     if (info->vector_limit > VGICD_VECTOR_LIMIT)
@@ -1327,6 +1340,7 @@ int vgicd_connect(struct vgicd *gic, const char *address, const struct vgicd_opt
     gic->spin_us = options->spin_us ? options->spin_us : DEFAULT_SPIN_US;
     if (gic->spin_us < 0)
         gic->spin_us = 0;
+    gic->request_id = 0;
     gic->outputs = gic->looked = 0;
     gic->order = 0;
     gic->mask = 0;

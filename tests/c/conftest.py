@@ -10,7 +10,16 @@ import pytest
 from tests.c.harness import VALGRIND, Driver, FakeServer, build
 from vgicd_client import PrivateDaemon, private_daemon
 
+SANITIZED_FIRST = ("test_errors.py", "test_hostile.py", "test_vectors.py")
 FLAVOURS = ("plain", "sanitized", pytest.param("valgrind", marks=pytest.mark.long))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What must go wrong does so under the sanitizers every time, and in the plain build where there is time for it."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if item.path.name in SANITIZED_FIRST and callspec and callspec.params.get("flavour") == "plain":
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session", params=FLAVOURS)

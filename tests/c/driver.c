@@ -43,12 +43,16 @@ static unsigned at(int word)
     return (unsigned)number(words[word]);
 }
 
+static unsigned digit(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
 static size_t from_hex(const char *text)
 {
-    size_t count = 0;
-    unsigned byte;
-    for (; sscanf(text, "%2x", &byte) == 1; text += 2)
-        bytes[count++] = (unsigned char)byte;
+    size_t count;
+    for (count = 0; text[2 * count] && text[2 * count + 1]; count++)
+        bytes[count] = (unsigned char)(digit(text[2 * count]) << 4 | digit(text[2 * count + 1]));
     return count;
 }
 

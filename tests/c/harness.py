@@ -8,11 +8,9 @@ import select
 import shutil
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from tests.tools import require_tool, unavailable
 from vgicd_protocol.frames import HEAD_CODEC, HOT_REPLY_CODEC, REPLY_BIT, REPLY_HEAD_CODEC, VERSION
@@ -106,17 +104,21 @@ class Driver:
         stdin.write(" ".join(str(word) for word in words).encode() + b"\n")
         stdin.flush()
 
+    def has_answered(self, seconds: float) -> bool:
+        """Whether the call that was started ends within `seconds`."""
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
+
     def answer(self) -> Answer:
         """Wait for the end of the call that was started."""
         stdout = self.process.stdout
         assert stdout is not None
-        assert select.select([stdout], [], [], PATIENCE)[0], "the driver does not answer"
+        assert self.has_answered(PATIENCE), "the driver does not answer"
         line = stdout.readline()
         if not line:
             self.process.wait(PATIENCE)
             stderr = self.process.stderr
             raise AssertionError(f"the driver ended: {stderr.read().decode() if stderr else ''}")
-        words = line.decode().rstrip("\n").split("\t")
+        words = line.decode(errors="replace").rstrip("\n").split("\t")
         return Answer(*map(int, words[:5]), bool(int(words[5])), *words[6:])  # type: ignore[arg-type]  # nine of them
 
     def __call__(self, *words: object) -> Answer:
@@ -213,16 +215,3 @@ def hot_reply(
     return HOT_REPLY_CODEC.pack(
         HOT_REPLY_CODEC.size, VERSION, opcode | REPLY_BIT, status, request_id, outputs, 0, order, value
     )
-
-
-def until(condition: Any, what: str) -> None:
-    """Wait, bounded, until `condition()` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.001)
-
-
-def python(*arguments: str) -> list[str]:
-    """A command of this interpreter."""
-    return [sys.executable, *arguments]

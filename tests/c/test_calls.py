@@ -240,7 +240,7 @@ def test_world_switches_of_the_client(gic: Driver) -> None:
     program(gic)
     gic.ok("mode", 1)
     gic.ok("line", 40, SPI, 1)
-    hcr, used, *lrs = (lambda w: (w[2], w[5], *w[6:]))([int(word) for word in gic.ok("enter", 1).extra.split()])
+    _, _, hcr, _, _, used, *lrs = (int(word) for word in gic.ok("enter", 1).extra.split())
     assert (hcr & 1, used, len(lrs), lrs[0] & 0x3FF) == (1, 1, 4, 40)
     assert gic.ok("ping").outputs == 4
     eisr, elrsr, *rest = (int(word) for word in gic.ok("exit", 1).extra.split())
