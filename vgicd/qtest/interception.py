@@ -15,6 +15,11 @@ from vgicd.qtest.wiring import TIMERS, Device, Kind, Wiring
 _OUTPUTS: Final = 2  # of a vCPU: vIRQ and vFIQ
 
 
+def notice(line: int, level: int) -> bytes:
+    """What a client is told of `line`."""
+    return b"IRQ %s %d\n" % (b"raise" if level else b"lower", line)
+
+
 class Interception:
     """The lines of `device` in one direction; by itself of a device that has none."""
 
@@ -31,7 +36,7 @@ class Interception:
         if self._levels.get(line, 0) == level:
             return b""
         self._levels[line] = level
-        return b"IRQ %s %d\n" % (b"raise" if level else b"lower", line)
+        return notice(line, level)
 
     def driven(self, line: int, level: int) -> bytes:
         """Notices for input `line` of the GIC, which the client itself has driven to `level`."""
@@ -83,11 +88,13 @@ class GicInputs(Interception):
         return self.change(line, level)
 
     def event(self, event: Event) -> bytes:
-        """Another client, or a device of the domain, has driven a line."""
+        """Another client, or a device of the domain, has driven a line.
+
+        The domain has no event for the fall of an edge-triggered one: each of its edges is a raise.
+        """
         line = self._wiring.input_of(event.intid, event.vcpu)
-        if bool(self._levels.get(line, 0)) == bool(event.value):
-            return b""
-        return self.change(line, event.value)
+        self._levels[line] = event.value
+        return notice(line, event.value)
 
 
 def intercept(device: Device, wiring: Wiring, *, outputs: bool) -> Interception:
