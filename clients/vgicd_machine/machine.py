@@ -60,7 +60,8 @@ class Machine:
     any other draws their lengths: other interleavings of the CPUs, the same for the same seed.  When every CPU waits
     and no timer runs, `patience` is how many seconds somebody else who drives lines of the same interrupt controller
     has to raise one.  What `keyboard` has to say reaches the UART as fast as the guest reads it.  With a `pace` the
-    guest's time keeps to its clock.  `observer` hears what the CPUs do about their interrupts.
+    guest's time keeps to its clock.  `observer` hears what the CPUs do about their interrupts.  `clock` is where
+    the machine keeps its time, for whoever needs to know it before there is a machine.
     """
 
     def __init__(
@@ -74,13 +75,14 @@ class Machine:
         keyboard: Keyboard | None = None,
         pace: Pace | None = None,
         observer: Observer | None = None,
+        clock: Time | None = None,
     ) -> None:
         if not 1 <= cpus <= MAX_CPUS:
             raise MachineError(f"{cpus} CPUs: a GICv2 has 1 to {MAX_CPUS}")
         self.port = port
         self.board = board
         self.uart = board.uart
-        self.time = Time()
+        self.time = clock or Time()
         self._timers = Timers(cpus, port.line, self._show_timer)
         self._patience = patience
         self._keyboard = keyboard

@@ -58,6 +58,8 @@ def test_mask_hides_the_line_but_not_the_status() -> None:
 
 def test_status_reads_zero_while_disabled() -> None:
     rig = Rig()
+    rig.write(0, VIRTUAL_CTL, ENABLE, 50)
+    rig.write(0, VIRTUAL_CTL, 0, 60)
     assert rig.shown[0, VIRTUAL_CTL] == 0
 
 

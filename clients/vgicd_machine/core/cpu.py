@@ -26,7 +26,14 @@ SPIN: Final = 200
 class Time:
     """Virtual time, in ticks of `timers.FREQUENCY`: one for each instruction, on whichever CPU."""
 
-    now = 0
+    def __init__(self) -> None:
+        self.now = 0
+        """As of the beginning of the slice, if one is being executed."""
+        self.running: Engine | None = None
+
+    def moment(self) -> int:
+        """The time of the present instruction."""
+        return self.now if self.running is None else self.now + self.running.executed
 
 
 class Observer(Protocol):
@@ -38,8 +45,11 @@ class Observer(Protocol):
     def interrupted(self, cpu: int, *, fiq: bool) -> None:
         """`cpu` takes an interrupt."""
 
-    def sampled(self, cpu: int, *, masked: bool, returned: bool) -> None:
-        """`cpu` samples its inputs: where it may have unmasked IRQs, or (`returned`) returned from an exception."""
+    def sampled(self, cpu: int, *, masked: int, returned: bool) -> None:
+        """`cpu` samples its inputs, of which it masks those in `masked` (bit 0 IRQ, bit 1 FIQ).
+
+        It does so at least wherever it may have unmasked one, and (`returned`) after a return from an exception.
+        """
 
 
 class _Refusal(NamedTuple):
@@ -171,7 +181,11 @@ class Cpu:
             self._flush(core)
         self._sample(core)
         self.slices += 1
-        spent = core.run(count)
+        self._time.running = core
+        try:
+            spent = core.run(count)
+        finally:
+            self._time.running = None
         if self._refusal is not None:
             self._refuse(core, self._refusal)
         elif core.waiting:
@@ -237,10 +251,10 @@ class Cpu:
 
     def counter(self) -> int:
         self.counter_reads += 1
-        return self._now()
+        return self._time.moment()
 
     def timer_written(self, crm: int, op2: int, value: int) -> None:
-        now = self._now()
+        now = self._time.moment()
         self._timers.write(self.index, crm, op2, value, now)
         self._changed()
         if self._engine is not None and (due := self._timers.due) is not None:
@@ -257,7 +271,8 @@ class Cpu:
             return
         pstate = core.read(engine.PSTATE)
         returned = core.read(engine.PC) == core.system(arm64.ELR_EL1) and pstate == core.system(arm64.SPSR_EL1)
-        observer.sampled(self.index, masked=bool(pstate & arm64.PSTATE_I), returned=returned)
+        masked = bool(pstate & arm64.PSTATE_I) | bool(pstate & arm64.PSTATE_F) << 1
+        observer.sampled(self.index, masked=masked, returned=returned)
 
     def maintained(self, crn: int, crm: int) -> None:
         if self._broadcast is not None:
@@ -268,9 +283,6 @@ class Cpu:
         if self._broadcast is not None and self._engine is not None:
             self._done = True
             self._engine.end_slice(SPIN)
-
-    def _now(self) -> int:
-        return self._time.now + (0 if self._engine is None else self._engine.executed)
 
     # -- accesses that nobody answers
 
