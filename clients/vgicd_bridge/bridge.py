@@ -203,7 +203,8 @@ class Bridge:
         else:
             self._carry_out(begun)
         self._wires.drive(self._gic.outputs)
-        if mailbox.answer():
+        mailbox.answer()
+        if self._trap is Trap.BELL:
             self.devices.wake()
 
     def _carry_out(self, begun: float) -> None:

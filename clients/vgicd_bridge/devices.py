@@ -57,7 +57,7 @@ class Devices:
 
     def wake(self) -> None:
         """Have QEMU's GIC interrupt the stub, which waits for an answer that is there."""
-        self._wires.write((DISTRIBUTOR + 0xF00, _TO_SELF | _WAKING_SGI))
+        self._wires.post(DISTRIBUTOR + 0xF00, _TO_SELF | _WAKING_SGI)
 
     def signal(self, intid: int) -> None:
         """QEMU's GIC has had `intid` acknowledged; its EOI follows from the stub."""

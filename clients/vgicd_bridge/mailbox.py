@@ -33,7 +33,6 @@ _STOPS: Final = 0x158
 _INTID: Final = 0x160
 _INJECT: Final = 0x168
 _CONTROL: Final = 0x190
-_SLEEPS: Final = 0x1B0
 
 _WORD: Final = struct.Struct("<Q")
 _MASK: Final = (1 << 64) - 1
@@ -76,14 +75,9 @@ class Mailbox:
         """Whether a request waits for its answer."""
         return self._get(_REQUEST) != self._get(_REPLY)
 
-    def answer(self) -> bool:
-        """Let the CPU go on with the registers as they are now; True if it has to be woken for it.
-
-        The stub says that it sleeps before it looks for the last time, so that one of the two always sees the other.
-        """
-        number = self._get(_REQUEST)
-        self._put(_REPLY, number)
-        return self._get(_SLEEPS) == number
+    def answer(self) -> None:
+        """Let the CPU go on with the registers as they are now, once it is woken."""
+        self._put(_REPLY, self._get(_REQUEST))
 
     @property
     def intid(self) -> int | None:

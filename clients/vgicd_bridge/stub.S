@@ -24,9 +24,6 @@
     .equ EL1, 0x170
     .equ CONTROL, 0x190         // HCR_EL2, VTCR_EL2, VTTBR_EL2
     .equ IAR, 0x1a8             // where QEMU has GICC_IAR
-    .equ SLEEPS, 0x1b0          // number of the request whose answer is awaited asleep
-
-    .equ SPIN_TICKS, 0xc00      // 50 microseconds of 62.5 MHz: a daemon at work answers sooner
 
     .equ NO_INTID, 0xffff
     .equ HVC64, 0x16            // ESR_EL2.EC
@@ -154,25 +151,13 @@ ring:
     isb
 await:
     add     x1, sp, #REPLY
-    add     x4, sp, #SLEEPS
-    mrs     x3, cntpct_el0
-    add     x3, x3, #SPIN_TICKS
 0:  ldar    w2, [x1]
     cmp     w2, w0
     b.eq    1f
-    mrs     x2, cntpct_el0
-    cmp     x2, x3
-    b.lo    0b
-    stlr    w0, [x4]            // not 0: whoever answers from now on sends SGI 15 by QEMU's GIC
-    dmb     sy
-    ldar    w2, [x1]
-    cmp     w2, w0
-    b.eq    1f
-    wfi
+    wfi                         // SGI 15 of QEMU's GIC comes with the answer; that it is masked here does not matter
     b       0b
-1:  str     xzr, [x4]
 
-    ldr     x0, [sp, #INTID]
+1:    ldr     x0, [sp, #INTID]
     mov     w1, #NO_INTID
     cmp     w0, w1
     b.eq    restore

@@ -24,6 +24,7 @@ class Wires:
         self._decoder = qtest.Decoder()
         self._driven = 0
         self._cpu = ""
+        self._posted = 0  # commands whose answers are of no interest and have not come yet
 
     @property
     def notices(self) -> deque[Notice]:
@@ -38,6 +39,7 @@ class Wires:
     def take(self) -> None:
         """Take in what has come, without waiting."""
         self._feed(self.channel.take())
+        self._skip_posted()
 
     def drive(self, outputs: int) -> None:
         """Bit 0: the level of VIRQ, bit 1: of VFIQ. Returns when the CPU has them."""
@@ -55,13 +57,19 @@ class Wires:
         """(address, value): words of devices of QEMU's."""
         self.run([qtest.write(address, value) for address, value in words])
 
+    def post(self, address: int, value: int) -> None:
+        """As `write` of one word, without waiting for it to be done."""
+        self.channel.send((qtest.write(address, value) + "\n").encode())
+        self._posted += 1
+
     def run(self, commands: Sequence[str]) -> list[int]:
         """The answers to `commands`. Raises `EmulatorLost` when QEMU refuses one or does not answer."""
         self.channel.send(("\n".join(commands) + "\n").encode())
         answers = self._decoder.answers
-        while len(answers) < len(commands):
+        while len(answers) < len(commands) + self._posted:
             self.channel.wait()
             self._feed(self.channel.take())
+        self._skip_posted()
         return [answers.popleft() for _ in commands]
 
     def _feed(self, data: bytes) -> None:
@@ -69,3 +77,10 @@ class Wires:
             self._decoder.feed(data)
         except qtest.QtestError as error:
             raise EmulatorLost(f"QEMU's qtest: {error}") from error
+
+    def _skip_posted(self) -> None:
+        """Answers come in order, so that those to what was posted are the first."""
+        answers = self._decoder.answers
+        while self._posted and answers:
+            answers.popleft()
+            self._posted -= 1
