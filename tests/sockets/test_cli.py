@@ -125,6 +125,9 @@ def test_a_busy_path_is_refused_and_a_dead_daemons_taken_over(tmp_path: Path) ->
         (["--gdb", "tcp:0.0.0.0:0"], 2, "reach it from elsewhere with `ssh -L PORT:127.0.0.1:PORT HOST`"),
         (["--gdb", "7000"], 2, "'7000' is no address for gdb: write unix:PATH, tcp:HOST:PORT or default."),
         (["--gdb", "unix:/nonexistent/g"], 1, "/nonexistent/g cannot be listened on"),
+        (["--qtest", "tcp:0.0.0.0:0"], 2, "qtest speaks without encryption or passwords"),
+        (["--qtest-gic-path", "/gic"], 2, "qtest.gic_path does nothing without qtest: add --qtest."),
+        (["--qtest", "--qtest-gic-path", "gic"], 2, "qtest: 'gic' is not a QOM path"),
         (["--gdb-arch", "mips"], 2, "'mips' is not one of 'auto', 'x86-64', 'aarch64', 'arm'"),
         (["--gdb-irq-name", "33"], 2, "'33' is not INTID=NAME with an INTID from 0 to 1019."),
         (["--vcpus", "9"], 2, "domain.vcpus is 1 to 8, not 9"),
@@ -257,6 +260,18 @@ def test_the_flag_for_gdb_may_stand_alone(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(PATIENCE) == 0
     assert not (tmp_path / "web.gdb").exists()
+
+
+def test_the_flag_for_qtest_may_stand_alone(tmp_path: Path) -> None:
+    arguments = ("--qtest", "--qtest-gic-path", "/machine/gic", "--qtest-cpu-path", "/machine/cpu")
+    with daemon("--unix", str(tmp_path / "web.sock"), *arguments) as process:
+        assert log_line(process, "serve.ready")["qtest"] == [f"unix:{tmp_path}/web.qtest"]
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PATIENCE)
+            sock.connect(str(tmp_path / "web.qtest"))
+            sock.sendall(b"irq_intercept_in /machine/cpu\nset_irq_in gic unnamed-gpio-in 0 1\n")
+            with sock.makefile("rb") as answers:
+                assert [answers.readline(), answers.readline()] == [b"OK\n", b"OK\n"]
 
 
 def test_a_configuration_that_may_be_absent(tmp_path: Path) -> None:

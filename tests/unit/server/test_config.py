@@ -93,6 +93,19 @@ def test_the_command_line_overrides_the_file_key_by_key(tmp_path: Path) -> None:
             {"gdb": {"irq_names": ["96=a"]}, "domain": {"spis": 33}},
             "gdb.irq_names: there is no INTID 96, this domain has 0 to 95.",
         ),
+        (
+            {"qtest": {"gic_path": "device[1]"}},
+            "qtest: 'device[1]' is not a QOM path such as /machine/unattached/device[1].",
+        ),
+        ({"qtest": {"cpu_paths": ["/a b"]}}, "qtest: '/a b' has a character that no command line can carry."),
+        (
+            {"qtest": {"cpu_paths": ["/machine/cpu"]}, "domain": {"vcpus": 2}},
+            "qtest.cpu_paths names 1 vCPUs, and there are 2.",
+        ),
+        (
+            {"qtest": {"gic_path": "/machine/unattached/device[0]"}},
+            "qtest gives two devices one path: /machine/unattached/device[0], /machine/unattached/device[0].",
+        ),
     ],
 )
 def test_a_refusal_names_the_key_and_what_would_be_right(document: dict[str, object], words: str) -> None:
@@ -110,13 +123,17 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert str(file) in str(caught.value)
 
 
-def test_what_is_said_of_a_gdb_that_is_not_served_is_refused_of_a_command_line_only() -> None:
+def test_what_is_said_of_a_front_end_that_is_not_served_is_refused_of_a_command_line_only() -> None:
     kept = {"gdb": {"irq_names": ["33=uart0"]}}
     assert config.parse(kept, "here").gdb.irq_names == ("33=uart0",)
     with pytest.raises(ConfigError, match=r"^the command line: gdb\.irq_names does nothing without gdb: add --gdb\.$"):
         config.parse({}, "here", kept)
     served = {"gdb": {"listen": ["default"]}}
     assert config.parse(served, "here", kept).gdb.irq_names == ("33=uart0",)
+    with pytest.raises(
+        ConfigError, match=r"^the command line: qtest\.gic_path does nothing without qtest: add --qtest\.$"
+    ):
+        config.parse({}, "here", {"qtest": {"gic_path": "/gic"}})
 
 
 def test_names_of_interrupts_may_be_given() -> None:
