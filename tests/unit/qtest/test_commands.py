@@ -276,3 +276,32 @@ def test_an_access_that_comes_again_is_prepared(bench: Bench) -> None:
         assert execute_prepared(bench.machine, line.encode()) is not None
     assert execute_prepared(bench.machine, f"writel {CTLR:#x} ".encode()) is None
     assert execute_prepared(bench.machine, f"writel {CTLR:#x}".encode()) is None
+
+
+# --- whatever comes -------------------------------------------------------------------------------------------------
+
+WORDS = st.one_of(
+    st.sampled_from([name.decode() for name in COMMANDS]),
+    st.sampled_from(["0x8000000", "0x8010000", "0x801000c", "0x8000ffc", "4", "0", "-1", "0xffffffffffffffff", "4096"]),
+    st.sampled_from(["device[0]", "device[1]", "/machine", "unnamed-gpio-in", "0x0102", "AQID", "AQI", "x", ""]),
+    st.text(max_size=6),
+)
+LINES = st.one_of(
+    st.binary(max_size=40).filter(lambda line: b"\n" not in line),
+    st.lists(WORDS, max_size=6).map(lambda words: " ".join(words).replace("\n", " ").encode()),
+)
+
+
+@given(st.lists(LINES, max_size=20))
+def test_every_line_has_one_answer_and_a_refusal_changes_nothing(lines: list[bytes]) -> None:
+    bench = Bench(vcpus=2)
+    for line in lines:
+        order, now = bench.domain.order, bench.domain.now
+        answer = execute_prepared(bench.machine, line) or execute(bench.machine, line)
+        assert answer.endswith(b"\n")
+        assert answer.count(b"\n") == 1
+        assert answer.startswith((b"OK", b"FAIL", b"ERR"))
+        if not answer.startswith(b"OK"):
+            assert (bench.domain.order, bench.domain.now) == (order, now)
+        assert not bench.said.strip(b"IRQ raselow0123456789\n")
+    bench.domain.check_invariants()
