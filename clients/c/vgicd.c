@@ -7,6 +7,8 @@
  *
  * The first error that ends a connection closes the socket and stays in `dead`: every later call answers it.
  */
+#undef _GNU_SOURCE /* of a build that defines it everywhere: its strerror_r is another function */
+#undef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #ifdef __APPLE__
 #define _DARWIN_C_SOURCE
@@ -34,6 +36,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SOCK_CLOEXEC
+#define SOCK_CLOEXEC 0 /* there `tune` sets it afterwards */
+#endif
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* there SO_NOSIGPIPE does it: see `tune` */
 #endif
@@ -261,13 +266,22 @@ static int misread(struct vgicd *gic, const char *what)
     return result;
 }
 
+/* What the system calls `error`; strerror() may use a buffer that all threads share. */
+static const char *reason(int error, char *text, size_t size)
+{
+    if (strerror_r(error, text, size) != 0)
+        snprintf(text, size, "error %d", error);
+    return text;
+}
+
 static int lost(struct vgicd *gic, int error)
 {
+    char text[128];
     if (gic->departing)
         return drop(gic, VGICD_LOST, "the daemon has stopped");
     if (!error)
         return drop(gic, VGICD_LOST, "the daemon closed the connection");
-    return drop(gic, VGICD_LOST, "the connection is gone: %s", strerror(error));
+    return drop(gic, VGICD_LOST, "the connection is gone: %s", reason(error, text, sizeof text));
 }
 
 /* Whether a call may go on; 0 or the error that ended the connection, whose sentence is still there. */
@@ -574,7 +588,7 @@ static int send_frame(struct vgicd *gic, const unsigned char *head, size_t head_
         }
         if (error == EINTR)
             continue;
-        if (error != EAGAIN && error != EWOULDBLOCK && error != ENOBUFS) {
+        if (error != EAGAIN && error != EWOULDBLOCK) {
             while ((result = take(gic)) > 0) /* the daemon's last words say more than EPIPE does */
                 ;
             return result < 0 ? result : lost(gic, error);
@@ -583,7 +597,7 @@ static int send_frame(struct vgicd *gic, const unsigned char *head, size_t head_
             deadline = deadline_of(gic->timeout_ms);
         if ((result = sleep_until(gic, POLLIN | POLLOUT, deadline)) < 0)
             return result;
-        if (result == 0)
+        if (result == 0 || (deadline >= 0 && microseconds() > deadline))
             return drop(gic, VGICD_LOST, "the daemon took no request within %d ms", gic->timeout_ms);
         if (!(result & POLLOUT) && (result = take(gic)) < 0)
             return result;
@@ -1123,13 +1137,14 @@ static int tune(int fd)
 static int unreachable(struct vgicd *gic, int error)
 {
     const char *hint = "";
+    char text[128];
     if (error == ENOENT)
         hint = "; no daemon listens there: start one with `vgicd serve`";
     else if (error == ECONNREFUSED)
         hint = "; no daemon listens there";
     else if (error == EACCES)
         hint = "; the socket's mode does not let you in";
-    return drop(gic, VGICD_LOST, "cannot connect: %s%s", strerror(error), hint);
+    return drop(gic, VGICD_LOST, "cannot connect: %s%s", reason(error, text, sizeof text), hint);
 }
 
 static int open_unix(struct vgicd *gic, const char *path, int type)
@@ -1149,7 +1164,7 @@ static int open_unix(struct vgicd *gic, const char *path, int type)
     if ((size_t)length >= sizeof name.sun_path)
         return fail(gic, VGICD_INVALID, "%s: a UNIX socket's path has at most %zu bytes, not %d", gic->address,
                     sizeof name.sun_path - 1, length);
-    if ((gic->fd = socket(AF_UNIX, type, 0)) < 0 || (error = tune(gic->fd)) != 0)
+    if ((gic->fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0)) < 0 || (error = tune(gic->fd)) != 0)
         return unreachable(gic, errno);
     if (gic->timeout_ms >= 0) { /* a full backlog blocks connect(), and poll() does not tell when it no longer would */
         patience.tv_sec = gic->timeout_ms / 1000;
@@ -1170,7 +1185,7 @@ static int try_tcp(struct vgicd *gic, const struct addrinfo *address, int64_t de
     const int yes = 1;
     socklen_t size = sizeof(int);
     int error, flags;
-    if ((gic->fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol)) < 0)
+    if ((gic->fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol)) < 0)
         return errno;
     if ((error = tune(gic->fd)) != 0)
         return error;

@@ -1,6 +1,7 @@
-"""The two C programs: built into `.cache/bench/`, started on the core that is measured.
+"""The C programs: built into `.cache/bench/`, started on the core that is measured.
 
-`driver` asks every server the same way (driver.c); `echo` is the floor that it is compared with (echo.c).
+`driver` asks every server the same way (driver.c); `echo` is the floor that it is compared with (echo.c); `c_client` is
+what a user of the C client gets (c_client.c).
 """
 
 from __future__ import annotations
@@ -78,18 +79,19 @@ def preferred() -> Iterator[None]:
         yield
 
 
-def build(name: str) -> Path:
-    """Compile `name`.c unless the program is newer than its source; its path."""
+def build(name: str, *library: Path) -> Path:
+    """Compile `name`.c with the sources and headers of a `library`, unless the program is newer than all; its path."""
     source, program = HERE / f"{name}.c", CACHE / name
-    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+    if program.exists() and program.stat().st_mtime > max(path.stat().st_mtime for path in (source, *library)):
         return program
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise CannotRunError("no C compiler: install gcc, or name one in CC")
     CACHE.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [compiler, *FLAGS, "-o", str(program), str(source)], capture_output=True, text=True, check=False
-    )
+    sources = [str(path) for path in (source, *library) if path.suffix == ".c"]
+    includes = sorted({f"-I{path.parent}" for path in library})
+    command = [compiler, *FLAGS, *includes, "-o", str(program), *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CannotRunError(f"{source.name} does not compile:\n{done.stderr}")
     return program

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from rich.console import Console
 
-from tests.bench import inprocess, native, peers, scripts, workload
+from tests.bench import c_client, inprocess, native, peers, scripts, workload
 from tests.bench.native import CannotRunError, Frame, WrongAnswerError, pinned
 from tests.bench.ratios import time_per_operation
 from tests.bench.targets import VECTOR, WIRE_SAMPLES, Sample
@@ -151,6 +151,11 @@ class Bench:
             case Sample.CLIENT_WORKING:
                 self._restart_working()
                 return self._python_client(self.working_daemon, "working", self.working, self.effort.sequential)
+            case Sample.C_CLIENT | Sample.C_CLIENT_VECTOR:
+                return self._c_client(self.idle_daemon, "idle", self.idle, 1 if sample is Sample.C_CLIENT else VECTOR)
+            case Sample.C_CLIENT_WORKING:
+                self._restart_working()
+                return self._c_client(self.working_daemon, "working", self.working, 1)
             case Sample.INPROCESS | Sample.INPROCESS_CROWDED:
                 stream = self.inprocess if sample is Sample.INPROCESS else self.crowded
                 with pinned(self.core):
@@ -160,6 +165,14 @@ class Bench:
             run.prepare()
         windows = native.drive(run.connection, run.script, window=run.window, count=run.count, core=self.core)
         return time_per_operation(windows, run.operations)
+
+    def _c_client(self, daemon: peers.Daemon, name: str, stream: Stream, entries: int) -> float:
+        length = self.effort.sequential if entries == 1 else self.effort.pipelined
+        path = self.directory / f"{name}-{length}.c-steps"
+        if not path.exists():
+            c_client.save_steps(path, stream.steps[:length])
+        slices = c_client.run(daemon.address, path, entries=entries, core=self.core)
+        return time_per_operation(slices, c_client.SLICE if entries == 1 else entries)
 
     def _python_client(self, daemon: peers.Daemon, name: str, stream: Stream, length: int) -> float:
         path = self.directory / f"{name}-{length}.steps"

@@ -17,7 +17,8 @@ from vgicd_protocol.frames import HEAD_SIZE, HOT_SIZE, REPLY_HEAD_SIZE, Opcode
 _ORDER: Final = slice(16, 24)  # of any reply: the operation's number
 
 
-def _fields(operation: Operation) -> tuple[Opcode, int, int, int, int, int]:
+def fields_of(operation: Operation) -> tuple[Opcode, int, int, int, int, int]:
+    """Opcode, vCPU, size, space, address and value of the request that asks for `operation`."""
     match operation:
         case op.Read():
             space = operation.plane << 4 | operation.space
@@ -33,7 +34,7 @@ def hot_frames(steps: Iterable[Step]) -> list[Frame]:
     """One frame per step."""
     frames = []
     for request_id, step in enumerate(steps):
-        opcode, vcpu, size, space, address, value = _fields(step.operation)
+        opcode, vcpu, size, space, address, value = fields_of(step.operation)
         request = framing.hot_request(opcode, request_id, vcpu, size, space, address, value)
         answer = framing.reply(opcode, request_id, step.outputs, 0, step.value.to_bytes(8, "little"))
         frames.append(Frame(request, answer, _mask(HOT_SIZE)))
@@ -51,7 +52,7 @@ def vector_frames(steps: Sequence[Step], entries: int) -> list[Frame]:
 def _vector(steps: Sequence[Step], request_id: int) -> Frame:
     body = len(steps).to_bytes(vector.ENTRIES_OFFSET - HEAD_SIZE, "little")
     for step in steps:
-        opcode, vcpu, size, space, address, value = _fields(step.operation)
+        opcode, vcpu, size, space, address, value = fields_of(step.operation)
         body += vector.ENTRY_CODEC.pack(value, address, vcpu, size << 4 | opcode & 0xF, space)
     results = [vector.RESULT_CODEC.pack(step.value, 0, step.outputs, 0) for step in steps]
     count = len(steps).to_bytes(vector.RESULTS_OFFSET - REPLY_HEAD_SIZE, "little")

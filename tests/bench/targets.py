@@ -25,6 +25,8 @@ class Sample(StrEnum):
     WORKING = "vgicd (b) mix, sequential"
     CLIENT = "vgicd (a) TYPER, Python client"
     CLIENT_WORKING = "vgicd (b) mix, Python client"
+    C_CLIENT = "vgicd (a) TYPER, C client"
+    C_CLIENT_WORKING = "vgicd (b) mix, C client"
     QTEST_8 = "qtest readl TYPER, depth 8"
     IDLE_8 = "vgicd (a) TYPER, depth 8"
     QTEST_64 = "qtest readl TYPER, depth 64"
@@ -33,6 +35,7 @@ class Sample(StrEnum):
     IDLE_512 = "vgicd (a) TYPER, depth 512"
     IDLE_VECTOR = "vgicd (a) TYPER, VECTOR 512"
     WORKING_VECTOR = "vgicd (b) mix, VECTOR 512"
+    C_CLIENT_VECTOR = "vgicd (a) TYPER, C client, VECTOR 512"
     INPROCESS = "in process (b) mix, 16 listed"
     INPROCESS_CROWDED = "in process (c) mix, 900 listed"
 
@@ -103,9 +106,13 @@ GDB_TARGETS: Final = (
 )
 JUDGED: Final = (*TARGETS, *GDB_TARGETS)
 
-# Shown and not judged: what a user of the Python client gets.
+# Shown and not judged: what users of the Python and of the C client get.
 INFORMATION: Final = (
     _time("(a) Python client, time / C driver's", S.CLIENT, S.IDLE, 0.0),
     _time("(a) Python client, time / qtest's by C", S.CLIENT, S.QTEST, 0.0),
     _time("(b) Python client, time / C driver's", S.CLIENT_WORKING, S.WORKING, 0.0),
+    _time("(a) C client, time / Python client's", S.C_CLIENT, S.CLIENT, 0.0),
+    _time("(a) C client, time / C driver's", S.C_CLIENT, S.IDLE, 0.0),
+    _time("(b) C client, time / Python client's", S.C_CLIENT_WORKING, S.CLIENT_WORKING, 0.0),
+    _time("(a) C client VECTOR 512, time / C driver's", S.C_CLIENT_VECTOR, S.IDLE_VECTOR, 0.0),
 )

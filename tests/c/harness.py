@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,7 @@ SANITIZED: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all",
 FLAGS: Final = {"plain": ("-O2",), "sanitized": ("-O1", "-g", *SANITIZED), "valgrind": ("-O1", "-g")}
 VALGRIND: Final = ("valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=all",
                    "--errors-for-leak-kinds=all", "--track-fds=no")  # fmt: skip
+FOREIGN: Final = shlex.split(os.environ.get("VGICD_C_DRIVER", ""))
 PATIENCE: Final = 30.0
 """Seconds for an answer of the driver; under valgrind a call takes milliseconds."""
 

@@ -59,9 +59,11 @@ def test_the_header_has_the_numbers_of_the_declarations() -> None:
     )
 
 
+@pytest.mark.parametrize("also", [("-O2",), ("-O3", "-std=gnu17", "-D_GNU_SOURCE", "-DNDEBUG")], ids=["c99", "gnu17"])
 @pytest.mark.parametrize("source", ["vgicd.c", "example/emulator.c", "example/first.c"])
-def test_no_source_has_a_warning(tmp_path: Path, source: str) -> None:
-    run(compiler(), *STRICT, "-O2", f"-I{CLIENT}", "-c", CLIENT / source, "-o", tmp_path / "object.o")
+def test_no_source_has_a_warning(tmp_path: Path, source: str, also: tuple[str, ...]) -> None:
+    """Also in a build with habits of its own."""
+    run(compiler(), *STRICT, *also, f"-I{CLIENT}", "-c", CLIENT / source, "-o", tmp_path / "object.o")
 
 
 def test_the_library_needs_nothing_but_the_c_library_and_ends_no_process(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.c.harness import BROKEN, INVALID, LOST, OK, PATIENCE, REFUSED, Driver, FakeServer, reply
+from tests.c.harness import BROKEN, FOREIGN, INVALID, LOST, OK, PATIENCE, REFUSED, Driver, FakeServer, reply
 from vgicd_client import Client, PrivateDaemon, ProtocolError, Status, connect, private_daemon
 from vgicd_protocol.errors import SENTENCES
 from vgicd_protocol.frames import FRAME_LIMIT, Opcode, Role
@@ -69,7 +69,7 @@ def test_nobody_at_an_address_is_said_with_what_to_do(driver: Driver, tmp_path: 
 
 def test_the_home_directory_is_understood(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with Driver(program) as driver, FakeServer(tmp_path / "fake") as server:
+    with Driver(program, FOREIGN[:-1]) as driver, FakeServer(tmp_path / "fake") as server:
         driver.send("connect", "unix:~/fake")
         server.accept()
         server.hang_up()
