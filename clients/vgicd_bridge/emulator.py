@@ -75,6 +75,10 @@ class Emulator:
         self._stack = ExitStack()
         try:
             self._start(arguments, cpu)
+        except EmulatorLost as error:
+            why = self.lost(error)
+            self._stack.close()
+            raise why from error
         except BaseException:
             self._stack.close()
             raise
@@ -171,10 +175,8 @@ class Emulator:
     def _accept(self, listener: Listener) -> Channel:
         deadline = time.monotonic() + _START_SECONDS
         while (channel := listener.accept(_LOOK_SECONDS)) is None:
-            if (status := self.process.poll()) is not None:
-                raise EmulatorLost(f"QEMU did not start: {_ending(status)}{self._said()}")
-            if time.monotonic() > deadline:
-                raise EmulatorLost(f"QEMU did not connect within {_START_SECONDS:.0f} s{self._said()}")
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise EmulatorLost(f"QEMU did not connect to the bridge within {_START_SECONDS:.0f} s{self._said()}")
         self._stack.callback(channel.close)
         return channel
 

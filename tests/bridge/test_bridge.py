@@ -1,0 +1,168 @@
+"""A guest on stock QEMU, bridged to a real daemon: what it is given, and what happens when a part of it dies."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bridge.runs import bridge, children, gone
+from vgicd_client import connect, private_daemon
+
+pytestmark = pytest.mark.usefixtures("qemu")
+
+SCENARIOS = ["naive-handler", "accesses", "nothing-there", "timer", "behind-the-mmu", "speed", "stranger"]
+ASLEEP = "asleep until somebody raises SPI 40"
+SPI = 40
+SOON = 5.0  # seconds in which a lost part must be told
+FOR_EVER = 0x14000000  # b .
+
+
+def flat(path: Path, *words: int) -> Path:
+    path.write_bytes(b"".join(word.to_bytes(4, "little") for word in words))
+    return path
+
+
+@pytest.mark.parametrize("trap", ["bell", "gdb"])
+def test_guest_takes_ticks_its_own_sgis_and_an_spi_that_another_client_raises(bridged: Path, trap: str) -> None:
+    """Handlers that save nothing before they read IAR are among its scenarios."""
+    with (
+        private_daemon(vcpus=1, spis=64) as daemon,
+        bridge("--connect", daemon.address, "--kernel", bridged, "--trap", trap, "--stats") as run,
+    ):
+        run.until(ASLEEP)
+        with connect(daemon.address, "guest") as other:
+            other.line(SPI, 1)
+        run.until("EXIT:")
+        status, errors = run.end()
+    assert [line for line in run.said if line.startswith(("PASS", "FAIL"))] == [f"PASS {name}" for name in SCENARIOS]
+    assert status == 7, "the guest's own"
+    count = re.search(r"(\d+) accesses to the GIC", errors)
+    rate = re.search(r"median (\d+) us, (\d+) a second", errors)
+    assert count is not None
+    assert rate is not None
+    assert int(count[1]) > 2000
+    assert int(rate[2]) > 0
+
+
+def test_tour_passes_with_the_uarts_interrupt_from_qemus_own_device(tour: Path) -> None:
+    with bridge("--kernel", tour, "--timeout", "60") as run:
+        status, errors = run.end()
+    verdicts = [line for line in run.said if line.startswith(("PASS", "FAIL"))]
+    assert len(verdicts) == 8
+    assert all(line.startswith("PASS") for line in verdicts), verdicts
+    assert status == 0, errors
+
+
+def test_a_killed_daemon_ends_the_run_soon_with_a_sentence(bridged: Path) -> None:
+    with (
+        private_daemon(vcpus=1) as daemon,
+        bridge("--connect", daemon.address, "--kernel", bridged) as run,
+    ):
+        run.until(ASLEEP)
+        qemu = run.qemu()
+        daemon.process.kill()
+        status, errors = run.end(SOON)
+    assert status == 121
+    assert "the interrupt controller is gone" in errors
+    assert gone(qemu)
+
+
+@pytest.mark.long
+def test_a_stopped_daemon_ends_the_run_too(bridged: Path) -> None:
+    with (
+        private_daemon(vcpus=1) as daemon,
+        bridge("--connect", daemon.address, "--kernel", bridged) as run,
+    ):
+        run.until(ASLEEP)
+        daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            status, errors = run.end(2 * SOON)
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
+    assert status == 121
+    assert "the interrupt controller is gone" in errors
+
+
+def test_a_killed_qemu_is_told_with_its_signal(bridged: Path) -> None:
+    with bridge("--kernel", bridged) as run:
+        run.until(ASLEEP)
+        os.kill(run.qemu(), signal.SIGKILL)
+        status, errors = run.end(SOON)
+    assert status == 122
+    assert "QEMU was ended by signal 9" in errors
+
+
+def test_qemu_does_not_outlive_a_killed_bridge(bridged: Path) -> None:
+    with private_daemon(vcpus=1) as daemon, bridge("--connect", daemon.address, "--kernel", bridged) as run:
+        run.until(ASLEEP)
+        qemu = run.qemu()
+        run.process.kill()
+        assert gone(qemu)
+
+
+def test_sigterm_ends_qemu_and_the_private_daemon(bridged: Path) -> None:
+    with bridge("--kernel", bridged) as run:
+        run.until(ASLEEP)
+        started = children(run.process.pid)
+        run.process.terminate()
+        status, _ = run.end(SOON)
+    assert status == 143
+    assert len(started) == 2
+    assert all(gone(pid) for pid in started)
+
+
+def test_an_access_that_cannot_be_carried_out_is_told_with_its_pc(tmp_path: Path) -> None:
+    load_exclusive = flat(tmp_path / "flat.bin", 0xD2A10000, 0x885F7C01, FOR_EVER)  # mov x0, #0x08000000; ldxr w1, [x0]
+    with bridge("--kernel", load_exclusive) as run:
+        status, errors = run.end()
+    assert status == 126
+    assert "0x885f7c01 at PC 0x40080004 accesses the GIC at 0x8000000" in errors
+
+
+def test_the_time_limit_is_a_status_of_its_own(tmp_path: Path) -> None:
+    with bridge("--kernel", flat(tmp_path / "flat.bin", FOR_EVER), "--timeout", "0.5") as run:
+        status, errors = run.end()
+    assert status == 125
+    assert "the time it was given" in errors
+
+
+def test_what_qemu_says_of_its_arguments_is_passed_on() -> None:
+    with bridge("--", "-device", "nonsense") as run:
+        status, errors = run.end()
+    assert status == 122
+    assert "'nonsense' is not a valid device model name" in errors
+
+
+def test_a_missing_qemu_is_told_with_its_package(tmp_path: Path) -> None:
+    with bridge(environment=os.environ | {"PATH": str(Path(sys.executable).parent)}) as run:
+        status, errors = run.end()
+    assert status == 123
+    assert "qemu-system-arm" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--", "-smp", "2"), "chooses one CPU"),
+        (("--", "--gdb", "tcp::1234"), "chooses the gdbstub"),
+        (("--reset",), "--reset is for a daemon"),
+        (("--private", "--connect", "unix:/nowhere"), "exclude each other"),
+    ],
+)
+def test_what_contradicts_the_bridge_is_wrong_usage(arguments: tuple[str, ...], why: str) -> None:
+    with bridge(*arguments) as run:
+        status, errors = run.end()
+    assert status == 2
+    assert why in errors
+
+
+def test_no_daemon_is_told_before_qemu_is_started() -> None:
+    with bridge("--connect", "unix:/nowhere/at-all") as run:
+        status, errors = run.end()
+    assert status == 121
+    assert "/nowhere/at-all" in errors
