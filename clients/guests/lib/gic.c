@@ -1,5 +1,14 @@
 #include "gic.h"
 
+u32 gic_identity(void)
+{
+    static volatile u32 identity;
+
+    if (!identity)
+        identity = mmio_read(GICD_IIDR);
+    return identity;
+}
+
 unsigned gic_cpus(void)
 {
     return (mmio_read(GICD_TYPER) >> 5 & 7) + 1;

@@ -56,14 +56,17 @@
 
 enum sgi_filter { TO_LIST = 0, TO_OTHERS = 1, TO_SELF = 2 };
 
+/* GICD_IIDR, read once: an access to the distributor may change what a later one finds. */
+u32 gic_identity(void);
+
 /* QEMU's software GIC has no GICC_AIAR, keeps the active state of an SPI per CPU and leaves a pending SPI where it
  * was when its target changes. Scenarios ask less of it, and say so. */
 #define QEMU_IIDR 0x43bu
-static inline int gic_is_qemu(void) { return mmio_read(GICD_IIDR) == QEMU_IIDR; }
+static inline int gic_is_qemu(void) { return gic_identity() == QEMU_IIDR; }
 
 /* Xen's VGIC as released: a debug build stops at any access to the SGI pending registers. */
 #define XEN_IIDR 0x4b01043bu
-static inline int gic_is_xen(void) { return mmio_read(GICD_IIDR) == XEN_IIDR; }
+static inline int gic_is_xen(void) { return gic_identity() == XEN_IIDR; }
 
 unsigned gic_cpus(void);
 unsigned gic_lines(void);

@@ -49,6 +49,8 @@ static void look(void)
 /* What one CPU has pending or active, another can see at once. */
 const char *state_seen_by_another_cpu(void)
 {
+    if (cpus > 1 && SKIPPED_ON_XEN("what is in another CPU's list registers is not seen (F17)"))
+        return 0;
     enable(SPI(0), 0x80);
     enable(SPI(1), 0xc0);
     pend(SPI(0));

@@ -22,13 +22,7 @@ static void on_group1(void)
     mmio_write(gic_is_qemu() ? GICC_EOIR : GICC_AEOIR, irq_aiar);
 }
 
-/* Xen's GICD_IGROUPR cannot be written, as GICD_IIDR's revision 0 says; that is a matter of `group-bits` alone. */
-static int no_groups(void)
-{
-    if (gic_is_xen())
-        say("   Xen: no interrupt changes its group\n");
-    return gic_is_xen();
-}
+#define NO_GROUPS() SKIPPED_ON_XEN("no interrupt changes its group (F7)")
 
 /* QEMU has no aliased registers; there GICC_IAR takes both groups. */
 static void send_both(void)
@@ -43,7 +37,7 @@ static void send_both(void)
 
 const char *group_0_as_fiq(void)
 {
-    if (no_groups())
+    if (NO_GROUPS())
         return 0;
     handle_irqs_with(on_group1);
     for (unsigned cpu = 0; cpu < cpus; cpu++)
@@ -66,7 +60,7 @@ const char *group_0_as_fiq(void)
 
 const char *group_1_by_its_registers(void)
 {
-    if (no_groups() || SKIPPED_ON_QEMU("has no registers for group 1"))
+    if (NO_GROUPS() || SKIPPED_ON_QEMU("has no registers for group 1"))
         return 0;
     mmio_write(GICC_CTLR, CTLR_GROUP0 | CTLR_GROUP1);
     mmio_write(GICD_IGROUPR + WORD1, SPI_BIT(0));
@@ -86,7 +80,7 @@ const char *group_1_by_its_registers(void)
 
 const char *ack_control(void)
 {
-    if (no_groups())
+    if (NO_GROUPS())
         return 0;
     mmio_write(GICC_CTLR, CTLR_GROUP0 | CTLR_GROUP1 | CTLR_ACKCTL);
     mmio_write(GICD_IGROUPR + WORD1, SPI_BIT(0));
@@ -102,7 +96,7 @@ const char *ack_control(void)
 /* A group that the CPU interface does not enable waits, and does not hide the other. */
 const char *disabled_group(void)
 {
-    if (no_groups() || SKIPPED_ON_QEMU("a disabled group hides the other"))
+    if (NO_GROUPS() || SKIPPED_ON_QEMU("a disabled group hides the other"))
         return 0;
     mmio_write(GICD_IGROUPR + WORD1, SPI_BIT(0));
     enable(SPI(0), 0x40);
@@ -119,7 +113,7 @@ const char *disabled_group(void)
 /* GICC_ABPR is group 1's binary point, until CBPR says that GICC_BPR serves both. */
 const char *binary_point_of_group_1(void)
 {
-    if (no_groups() || SKIPPED_ON_QEMU("within a group the higher priority preempts"))
+    if (NO_GROUPS() || SKIPPED_ON_QEMU("within a group the higher priority preempts"))
         return 0;
     mmio_write(GICD_IGROUPR + WORD1, ~0u);
     mmio_write(GICC_BPR, 2);

@@ -29,10 +29,8 @@ const char *identification_is_a_gicv2(void)
     static const u8 component[] = { 0x0d, 0xf0, 0x05, 0xb1 };
     struct answer answer = probe_read(GICD_ICPIDR2, 4);
 
-    if (answer.refused && gic_is_xen()) {
-        say("   Xen: it has no identification registers\n");
+    if (answer.refused && SKIPPED_ON_XEN("it has no identification registers"))
         return 0;
-    }
     REQUIRE(!answer.refused && (answer.value >> 4 & 0xf) == 2, "ICPIDR2 is 0x%x: not a GICv2", answer.value);
     mmio_write(GICD_ICPIDR2, ~answer.value);
     REQUIRE(mmio_read(GICD_ICPIDR2) == answer.value, "ICPIDR2 can be written");
@@ -83,6 +81,8 @@ const char *active_bits(void)
 
 const char *group_bits(void)
 {
+    if (SKIPPED_ON_XEN("GICD_IGROUPR reads as ones and cannot be written (F7)"))
+        return 0;
     for (unsigned word = 0; word < words(); word = word ? after(word) : 1) {
         u64 address = GICD_IGROUPR + word * 4;
 
