@@ -173,6 +173,13 @@ async def test_clients_count_among_the_connections(serving: Serving, qtest: dict
 # --- beside others ----------------------------------------------------------------------------------------------
 
 
+async def test_debuggers_see_who_is_connected(serving: Serving, qtest: dict[str, Any]) -> None:
+    async with serving(qtest=qtest) as served, client(served) as peer:
+        await peer.ask(TYPER, "endianness")
+        (seen,) = served.daemon.debuggers.clients()
+        assert (seen.transport, seen.role, seen.requests, seen.state) == ("unix qtest", "guest", 2, "running")
+
+
 async def test_two_clients_intercept_each_its_own_device(serving: Serving, qtest: dict[str, Any]) -> None:
     async with serving(qtest=qtest) as served, client(served) as outputs, client(served) as inputs:
         await outputs.ask(*ENABLE, INTERCEPT)

@@ -31,7 +31,7 @@ from vgicd.server.gdb import Debuggers, check_gdb, peer_text
 from vgicd.server.limits import LineBudget
 from vgicd.server.listeners import Listener, ListenError, Transport, check_addresses, open_listeners
 from vgicd.server.packets import PacketConnection
-from vgicd.server.qtest import QTEST, Bench, QtestSession
+from vgicd.server.qtest import QTEST, QtestSession, Rig
 from vgicd.server.requests import geometry
 from vgicd.server.session import Session, Shared
 from vgicd.server.systemd import Notifier
@@ -134,7 +134,7 @@ class Daemon:
         self.lines = LineBudget(self.config.limits.log_lines, clock)
         self.hub = Hub(self.domain)
         self.shared = Shared(self.domain, self.hub, self.config, self.lines)
-        self._bench = Bench(self.config, self.domain)
+        self._rig = Rig(self.config, self.domain)
         try:
             with self._serving:
                 async with trio.open_nursery() as nursery:
@@ -150,7 +150,7 @@ class Daemon:
                                 for listener in self.listeners:
                                     accepting.start_soon(self._accept, listener, connections, self._converse)
                                 for listener in self.qtest_listeners:
-                                    accepting.start_soon(self._accept, listener, connections, self._test)
+                                    accepting.start_soon(self._accept, listener, connections, self._qtest)
                                 for listener in self.debuggers.listeners:
                                     accepting.start_soon(self._accept, listener, connections, self._debug)
                                 if not self._stopping:
@@ -247,9 +247,9 @@ class Daemon:
     async def _converse(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
         await self._talk(sock, Session(self.shared, peer), transport)
 
-    async def _test(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
+    async def _qtest(self, sock: socket.socket, peer: Peer, transport: Transport) -> None:
         """A qtest client's connection."""
-        await self._talk(sock, QtestSession(self.shared, peer, self._bench), transport)
+        await self._talk(sock, QtestSession(self.shared, peer, self._rig), transport)
 
     async def _talk(self, sock: socket.socket, session: Session, transport: Transport) -> None:
         peer = session.peer

@@ -42,7 +42,7 @@ _CLOCK_MASK: Final = 31  # the turn's clock is looked at whenever the lines left
 log = get_logger()
 
 
-class Bench:
+class Rig:
     """What all qtest clients of a daemon share: the clock, and the names of the devices."""
 
     def __init__(self, config: Config, domain: Domain) -> None:
@@ -85,7 +85,7 @@ class QtestSession(Session):
     unit = "line"
     least = Role.GUEST
 
-    def __init__(self, shared: Shared, peer: Peer, bench: Bench) -> None:
+    def __init__(self, shared: Shared, peer: Peer, rig: Rig) -> None:
         super().__init__(shared, peer)
         limits = shared.config.limits
         self.greeted = True
@@ -93,7 +93,7 @@ class QtestSession(Session):
         self._line_limit = limits.frame
         self._notices_limit = limits.reply_queue
         self.machine = Machine(
-            shared.domain, bench.clock, bench.wiring, WORD * limits.vector_entries, self._notify, self._spread
+            shared.domain, rig.clock, rig.wiring, WORD * limits.vector_entries, self._notify, self._spread
         )
         self.events = _Told(self.machine.see_event)
 
