@@ -180,7 +180,8 @@ class FakeServer:
         data = b""
         while len(data) < count:
             part = self.peer.recv(count - len(data))
-            assert part, "the client closed the connection"
+            if not part:
+                raise ConnectionResetError("the client closed the connection")
             data += part
         return data
 

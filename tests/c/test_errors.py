@@ -141,15 +141,28 @@ def test_a_request_into_a_closed_connection_raises_no_signal(driver: Driver, ser
     assert driver("vector", *["l:40:65535:1"] * 1024).result == LOST
 
 
+def impatient(driver: Driver, server: FakeServer, milliseconds: int) -> None:
+    """Connect with a time limit that HELLO itself may miss where the machine is busy: it then tries again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connected = server.welcome(driver, timeout_ms=milliseconds).result == OK
+        except ConnectionError:
+            connected = driver.answer().result == OK
+        if connected:
+            return
+        assert time.monotonic() < deadline
+
+
 def test_no_reply_in_time_ends_the_connection(driver: Driver, server: FakeServer) -> None:
-    assert server.welcome(driver, timeout_ms=30).result == OK
+    impatient(driver, server, 30)
     lost = driver(*READ)
     assert (lost.result, lost.maybe_applied) == (LOST, True)
     assert lost.error.endswith("no reply within 30 ms")
 
 
 def test_a_wait_has_its_own_time_and_the_replys_on_top(driver: Driver, server: FakeServer) -> None:
-    assert server.welcome(driver, timeout_ms=20).result == OK
+    impatient(driver, server, 20)
     lost = driver("wait", 1, 40)
     assert lost.error.endswith("no reply within 60 ms")
 
@@ -165,7 +178,7 @@ def test_whether_a_lost_request_may_have_been_applied_is_known(driver: Driver, s
 
 
 def test_a_reply_that_trickles_without_end_is_timed_as_well(driver: Driver, server: FakeServer) -> None:
-    assert server.welcome(driver, timeout_ms=30).result == OK
+    impatient(driver, server, 30)
     driver.send(*READ)
     server.frame()
     server.send(reply(Opcode.READ, 2, length=FRAME_LIMIT))
@@ -178,7 +191,7 @@ def test_a_reply_that_trickles_without_end_is_timed_as_well(driver: Driver, serv
 
 def test_a_server_that_takes_nothing_is_timed_as_well(driver: Driver, server: FakeServer) -> None:
     """RESTORE's body is longer than any socket's buffer."""
-    assert server.welcome(driver, timeout_ms=50).result == OK
+    impatient(driver, server, 50)
     lost = driver("raw", Opcode.RESTORE, 0, "00" * 400_000)
     assert (lost.result, lost.maybe_applied) == (LOST, True)
     assert lost.error.endswith("the daemon took no request within 50 ms")
