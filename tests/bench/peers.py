@@ -109,7 +109,7 @@ def qtest(core: int, directory: Path) -> Iterator[socket.socket]:
 
 
 def qtest_typer(connection: socket.socket) -> Frame:
-    """The request `readl` of GICD_TYPER and its answer as this QEMU gives it."""
+    """The request `readl` of GICD_TYPER and its answer as this server, QEMU or vgicd, gives it."""
     request = b"readl 0x%x\n" % QTEST_TYPER
     connection.sendall(request)
     answer = b""
@@ -126,10 +126,11 @@ def qtest_typer(connection: socket.socket) -> Frame:
 
 @dataclass
 class Daemon:
-    """A daemon: `connection` is the driver's, with HELLO said; `control` sets the domain up."""
+    """A daemon: `connection` and `qtest` are the driver's, with HELLO said; `control` sets the domain up."""
 
     address: str
     connection: socket.socket
+    qtest: socket.socket
     control: Client
 
     def restart(self, stream: Stream) -> None:
@@ -145,12 +146,14 @@ def vgicd(core: int, config: DomainConfig) -> Iterator[Daemon]:
     with ExitStack() as stack:
         with pinned(core):
             geometry = {"vcpus": config.vcpus, "spis": config.spis, "lrs": config.lrs}
-            daemon = stack.enter_context(vgicd_client.private_daemon(**geometry))
-        connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        connection.connect(daemon.address.removeprefix("unix:"))
+            daemon = stack.enter_context(vgicd_client.private_daemon("--qtest", **geometry))
+        path = daemon.address.removeprefix("unix:")
+        connection, lines = (stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(2))
+        connection.connect(path)
         _greet(connection)
+        lines.connect(f"{path}.qtest")
         control = stack.enter_context(vgicd_client.connect(daemon.address, role="control"))
-        yield Daemon(daemon.address, connection, control)
+        yield Daemon(daemon.address, connection, lines, control)
 
 
 def _greet(connection: socket.socket) -> None:

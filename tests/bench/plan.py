@@ -89,7 +89,8 @@ class Bench:
     def _runs(self, echo: socket.socket, qtest: socket.socket) -> dict[Sample, Run]:
         effort = self.effort
         typer = scripts.hot_frames(self.idle.steps[:VECTOR])
-        readl = [peers.qtest_typer(qtest)] * VECTOR
+        lines = self.idle_daemon.qtest
+        readl, our_readl = ([peers.qtest_typer(server)] * VECTOR for server in (qtest, lines))
         idle, working = self.idle_daemon.connection, self.working_daemon.connection
 
         def pipelined(connection: socket.socket, name: str, frames: list[Frame], depth: int) -> Run:
@@ -106,6 +107,8 @@ class Bench:
         runs = {
             Sample.ECHO: pipelined(echo, "echo", [scripts.echoed(frame) for frame in typer], 1),
             Sample.QTEST: pipelined(qtest, "qtest", readl, 1),
+            Sample.OVER_QTEST: pipelined(lines, "lines", our_readl, 1),
+            Sample.OVER_QTEST_512: pipelined(lines, "lines", our_readl, 512),
             Sample.IDLE: pipelined(idle, "idle", typer, 1),
             Sample.WORKING: Run(working, mix, 1, len(self.working.steps), 1, restart),
             Sample.IDLE_VECTOR: batched(idle, "idle-vector", self.idle, None),

@@ -21,6 +21,7 @@ class Sample(StrEnum):
 
     ECHO = "C echo, sequential"
     QTEST = "qtest readl TYPER, sequential"
+    OVER_QTEST = "vgicd --qtest readl TYPER, sequential"
     IDLE = "vgicd (a) TYPER, sequential"
     WORKING = "vgicd (b) mix, sequential"
     CLIENT = "vgicd (a) TYPER, Python client"
@@ -33,6 +34,7 @@ class Sample(StrEnum):
     IDLE_64 = "vgicd (a) TYPER, depth 64"
     QTEST_512 = "qtest readl TYPER, depth 512"
     IDLE_512 = "vgicd (a) TYPER, depth 512"
+    OVER_QTEST_512 = "vgicd --qtest readl TYPER, depth 512"
     IDLE_VECTOR = "vgicd (a) TYPER, VECTOR 512"
     WORKING_VECTOR = "vgicd (b) mix, VECTOR 512"
     C_CLIENT_VECTOR = "vgicd (a) TYPER, C client, VECTOR 512"
@@ -115,4 +117,6 @@ INFORMATION: Final = (
     _time("(a) C client, time / C driver's", S.C_CLIENT, S.IDLE, 0.0),
     _time("(b) C client, time / Python client's", S.C_CLIENT_WORKING, S.CLIENT_WORKING, 0.0),
     _time("(a) C client VECTOR 512, time / C driver's", S.C_CLIENT_VECTOR, S.IDLE_VECTOR, 0.0),
+    _time("--qtest sequential, time / qtest's", S.OVER_QTEST, S.QTEST, 0.0),
+    Target("--qtest depth 512, rate / qtest's at 512", S.OVER_QTEST_512, S.QTEST_512, 0.0),
 )
