@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from vgicd_bridge.bridge import Bridge, Trap
-from vgicd_bridge.emulator import Emulator, refused_argument
+from vgicd_bridge.emulator import Emulator, refused_argument, require_programs
 from vgicd_bridge.errors import STATUS_BASE, BridgeError
 from vgicd_bridge.gic import PATIENCE, Gic, open_gic
 from vgicd_client import AddressError, ClientError, private_daemon
@@ -75,6 +75,7 @@ def run(options: Options) -> int:
 def _run(options: Options) -> int:
     patience = None if options.held else PATIENCE
     console = Console(write=_write)
+    require_programs()
     with ExitStack() as stack:
         address = options.address
         if address is None:

