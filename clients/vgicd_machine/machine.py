@@ -12,10 +12,12 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from vgicd_machine.board import psci
+from vgicd_machine.board import pl031, psci
 from vgicd_machine.board.board import Board
+from vgicd_machine.board.semihosting import Semihosting
 from vgicd_machine.board.timers import FREQUENCY, Timers
 from vgicd_machine.core.cpu import Cpu, Observer, Time
+from vgicd_machine.core.engine import Engine
 from vgicd_machine.errors import Deadlock, MachineError, TimeLimit
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.host.keyboard import Keyboard
@@ -61,7 +63,8 @@ class Machine:
     and no timer runs, `patience` is how many seconds somebody else who drives lines of the same interrupt controller
     has to raise one.  What `keyboard` has to say reaches the UART as fast as the guest reads it.  With a `pace` the
     guest's time keeps to its clock.  `observer` hears what the CPUs do about their interrupts.  `clock` is where
-    the machine keeps its time, for whoever needs to know it before there is a machine.
+    the machine keeps its time, for whoever needs to know it before there is a machine.  `command` is
+    what semihosting tells the guest of its command line.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Machine:
         pace: Pace | None = None,
         observer: Observer | None = None,
         clock: Time | None = None,
+        command: str = "",
     ) -> None:
         if not 1 <= cpus <= MAX_CPUS:
             raise MachineError(f"{cpus} CPUs: a GICv2 has 1 to {MAX_CPUS}")
@@ -92,8 +96,21 @@ class Machine:
         self._seconds = 0.0
         self._jumped = 0
         self.reset_requested = False
+        self.status: int | None = None
+        """What the guest has ended with, if it has said so by semihosting: 0..255."""
+        self._semihosting = Semihosting(
+            board.transmit,
+            lambda: self.now,
+            FREQUENCY,
+            lambda: pl031.START + self.now // FREQUENCY,
+            self._exit,
+            command,
+        )
         broadcast = self._maintained if cpus > 1 else None
-        self.cpus = [Cpu(n, board, self.time, self._timers, self._hypercall, broadcast, observer) for n in range(cpus)]
+        self.cpus = [
+            Cpu(n, board, self.time, self._timers, self._hypercall, self._semihost, broadcast, observer)
+            for n in range(cpus)
+        ]
         self._quantum = QUANTUM if cpus > 1 else ALONE
         self._random = random.Random(seed) if seed else None
 
@@ -202,6 +219,15 @@ class Machine:
 
     def _show_timer(self, cpu: int, crm: int, control: int, compare: int) -> None:
         self.cpus[cpu].show_timer(crm, control, compare)
+
+    # -- semihosting
+
+    def _semihost(self, core: Engine, operation: int, parameter: int) -> int:
+        return self._semihosting.call(core, operation, parameter)
+
+    def _exit(self, status: int) -> None:
+        self.status = status
+        self.end(reset=False)
 
     # -- PSCI
 

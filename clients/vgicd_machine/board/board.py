@@ -20,12 +20,13 @@ RAM_SIZE: Final = 128 << 20
 
 
 class Board:
-    """Memory and devices around `port`; `transmit(byte)` gets what the guest writes to the UART.
+    """Memory and devices around `port`; `transmit(byte)` gets what the guest writes to the UART and by semihosting.
 
     `memories` and `bus` are complete once `load` has put an image there: a machine is built after that.
     """
 
     def __init__(self, port: GicPort, transmit: Callable[[int], None], *, ram_size: int = RAM_SIZE) -> None:
+        self.transmit = transmit
         self.ram = Memory(ram_size)
         environment = Memory(FLASH_SIZE, FLASH_BASE + FLASH_SIZE, writable=False)  # where U-Boot keeps its own: empty
         self.memories: tuple[Memory, ...] = (self.ram, environment)

@@ -51,6 +51,7 @@ def exception_level(pstate: int) -> int:
 
 
 WFE: Final = 0xD503205F
+SEMIHOSTING_HLT: Final = 0xD45E_0000  # HLT #0xF000
 
 
 def is_simple_access(word: int) -> bool:

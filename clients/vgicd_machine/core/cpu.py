@@ -65,7 +65,8 @@ class _Refusal(NamedTuple):
 class Cpu:
     """CPU `index`, switched off until `switch_on`.
 
-    `hypercall(cpu, function, arguments)` carries out an HVC or SMC; `maintained(cpu, crn, crm)` hears of maintenance.
+    `hypercall(cpu, function, arguments)` carries out an HVC or SMC, `semihost(memory, operation, parameter)` a HLT;
+    `maintained(cpu, crn, crm)` hears of maintenance.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Cpu:
         time: Time,
         timers: Timers,
         hypercall: Callable[[int, int, tuple[int, int, int]], int],
+        semihost: Callable[[Engine, int, int], int],
         broadcast: Callable[[int, int, int], None] | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -84,6 +86,7 @@ class Cpu:
         self._time = time
         self._timers = timers
         self._hypercall = hypercall
+        self._semihost = semihost
         self._broadcast = broadcast
         self._observer = observer
         self._engine: Engine | None = None
@@ -216,7 +219,10 @@ class Cpu:
     def _call(self, core: Engine) -> None:
         function, one, two, three = (core.read(register) for register in engine.GENERAL[:4])
         self._done = True
-        answer = self._hypercall(self.index, function & 0xFFFF_FFFF, (one, two, three))
+        if core.call == engine.SEMIHOSTING_CALL:
+            answer = self._semihost(core, function, one)
+        else:
+            answer = self._hypercall(self.index, function & 0xFFFF_FFFF, (one, two, three))
         core.write(engine.X0, answer & (1 << 64) - 1)
 
     # -- what the engine calls within a slice

@@ -17,6 +17,7 @@ from vgicd_machine.core.arm64 import (
     CNTKCTL_EL1,
     EC_TRAPPED_WFX,
     ESR_IL,
+    SEMIHOSTING_HLT,
     TIMER_CRMS,
     VIRTUAL_TIMER_CRM,
     WFE,
@@ -56,6 +57,7 @@ DATA_ABORT: Final = 4
 _FIQ: Final = 6
 HYPERVISOR_CALL: Final = 11
 MONITOR_CALL: Final = 13
+SEMIHOSTING_CALL: Final = 16
 _NONE: Final = 0xFFFF_FFFF
 
 _CPACR: Final = (3, 0, 0, 2)  # op0, op1, CRm, op2 of CPACR_EL1
@@ -149,7 +151,7 @@ class Engine(Hooks):
         self._fp_traps = False  # by a guest that has asked for it, which few do and which costs time
         self._last_fetch = (0, 0, 0)  # address, instructions executed, how often
         self.call: int | None = None
-        """After `run`: HYPERVISOR_CALL or MONITOR_CALL, if one ended it."""
+        """After `run`: HYPERVISOR_CALL, MONITOR_CALL or SEMIHOSTING_CALL, if one ended it."""
         self.waiting = False
         """After `run`: WFI has ended it, with no input asserted."""
         self.yielding = False
@@ -197,6 +199,20 @@ class Engine(Hooks):
             self._handle, ctypes.c_uint64(address), unicorn_const.UC_PROT_EXEC, self._buffer, ctypes.c_size_t(4)
         )
         return None if error else int(struct.unpack_from("<I", self._buffer)[0])
+
+    def read_memory(self, address: int, size: int) -> bytes | None:
+        """`size` bytes from virtual `address`; None where the guest cannot read something of it, or it is no memory."""
+        buffer = ctypes.create_string_buffer(max(1, size))
+        error = uclib.uc_vmem_read(
+            self._handle, ctypes.c_uint64(address), unicorn_const.UC_PROT_READ, buffer, ctypes.c_size_t(size)
+        )
+        return None if error else buffer.raw[:size]
+
+    def write_memory(self, address: int, data: bytes) -> bool:
+        """`data` to virtual `address`; False where the guest cannot write something of it, or it is no memory."""
+        return not uclib.uc_vmem_write(
+            self._handle, ctypes.c_uint64(address), unicorn_const.UC_PROT_WRITE, data, ctypes.c_size_t(len(data))
+        )
 
     def map_memory(self, base: int, size: int, host_address: int, *, writable: bool) -> None:
         """Memory shared with the other cores; the host's must outlive this engine."""
@@ -321,7 +337,7 @@ class Engine(Hooks):
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
-        self.end_slice()
+        uclib.uc_emu_stop(self._handle)  # the guest does not go on: where it stops does not matter, but that it does
 
     def _hook(self, kind: int, callback: Any, *more: Any) -> None:
         self._hooks.append(callback)
@@ -337,6 +353,10 @@ class Engine(Hooks):
         try:
             if number in {HYPERVISOR_CALL, MONITOR_CALL}:
                 self.call = number
+                self.end_slice()
+            elif number == UNDEFINED and self._is_semihosting():
+                self.write(PC, self.read(PC) + 4)
+                self.call = SEMIHOSTING_CALL
                 self.end_slice()
             elif self._exception.target == 2 and self._exception.syndrome >> 26 == EC_TRAPPED_WFX:
                 self.write(PC, self.read(PC) + 4)
@@ -354,11 +374,14 @@ class Engine(Hooks):
         except BaseException as error:
             self._fail(error)
 
+    def _is_semihosting(self) -> bool:
+        """HLT #0xF000 at EL1; to EL0 it is an undefined instruction, as on QEMU."""
+        return bool(exception_level(self.read(PSTATE))) and self.instruction(self.read(PC)) == SEMIHOSTING_HLT
+
     def _check_fetch(self) -> None:
         address, executed, times = self._last_fetch
         same = (address, executed) == (self._exception.address, self._begun.value)
         times = times + 1 if same else 1
-        self._fp_traps = False  # by a guest that has asked for it, which few do and which costs time
         self._last_fetch = self._exception.address, self._begun.value, times
         if times >= _SAME_FETCH_LIMIT:
             raise GuestFault(f"an exception, and its vector {self._exception.address:#x} cannot be fetched")
