@@ -9,7 +9,7 @@ from typing import Any
 from vgicd_machine.board.board import Board
 from vgicd_machine.board.memory import BASE
 from vgicd_machine.errors import BusAbort
-from vgicd_machine.gic.port import Window
+from vgicd_machine.gic.port import GicPort, Window
 from vgicd_machine.machine import Machine
 
 GICD = 0x0800_0000
@@ -63,7 +63,7 @@ def words(listing: str) -> bytes:
     return b"".join(struct.pack("<I", int(columns[0], 16)) for columns in lines if columns)
 
 
-def machine_on(gic: FakeGic, transmit: Callable[[int], None] = lambda _byte: None, **options: Any) -> Machine:
+def machine_on(gic: GicPort, transmit: Callable[[int], None] = lambda _byte: None, **options: Any) -> Machine:
     """A machine with a MiB of RAM."""
     return Machine(Board(gic, transmit, ram_size=1 << 20), gic, **options)
 

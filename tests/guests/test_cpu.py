@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tests.guests.fakes import GICD, RESULTS, FakeGic, machine_on, run, words
-from vgicd_machine.board.memory import BASE
+from tests.guests.fakes import GICD, RESULTS, VECTORS, FakeGic, machine_on, run, words
+from vgicd_machine.board.memory import BASE, Memory
 from vgicd_machine.errors import Deadlock, GuestFault, TimeLimit
 from vgicd_machine.host.keyboard import Keyboard
 
@@ -473,3 +473,141 @@ def test_waiting_for_the_keyboard_is_no_deadlock_until_it_ends() -> None:
             machine.run(BASE, seconds=10)
     finally:
         os.close(reader)
+
+
+def test_a_pending_interrupt_is_seen_in_isr_el1() -> None:
+    gic = FakeGic()
+    gic.sets_outputs = {0x10: 0b11}
+    main = """
+    b90012a5    str     w5, [x21, #0x10]
+    d538c105    mrs     x5, isr_el1
+    f9000285    str     x5, [x20]
+    """
+    _, (pending, *_) = run(gic, START + main + OFF)
+    assert pending == 0b11 << 6, "I and F"
+
+
+def test_time_is_the_number_of_instructions() -> None:
+    main = """
+    d53be046    mrs     x6, cntvct_el0
+    d503201f    nop
+    d503201f    nop
+    d53be027    mrs     x7, cntpct_el0
+    a9001c86    stp     x6, x7, [x4]
+    """
+    machine, (first, second, *_) = run(FakeGic(), START + "aa1403e4    mov     x4, x20" + main + OFF)
+    assert (first, second) == (5, 8)
+    assert machine.now == machine.statistics.instructions == 5 + 5 + 3 - 1
+    assert machine.statistics.counter_reads == 2
+
+
+def test_timer_registers_read_back() -> None:
+    main = """
+    d2827106    mov     x6, #5000
+    d51be306    msr     cntv_tval_el0, x6           // at 5
+    d53be307    mrs     x7, cntv_tval_el0
+    d53be348    mrs     x8, cntv_cval_el0
+    a9002287    stp     x7, x8, [x20]
+    """
+    _, (left, compare, *_) = run(FakeGic(), START + main + OFF)
+    assert (left, compare) == (4999, 5005)
+
+
+@pytest.mark.parametrize(("allowed", "trapped"), [("d518e11f    msr     cntkctl_el1, xzr", True), (
+    "d2802006    mov     x6, #0x100\nd518e106    msr     cntkctl_el1, x6", False)])  # fmt: skip
+def test_the_timer_is_not_for_el0_unless_the_kernel_says_so(allowed: str, trapped: bool) -> None:
+    main = """
+    100000a6    adr     x6, .+20
+    d5184026    msr     elr_el1, x6
+    d518401f    msr     spsr_el1, xzr
+    d5033fdf    isb
+    d69f03e0    eret
+    d51be346    msr     cntv_cval_el0, x6
+    d4000001    svc     #0
+    """
+    handler = """
+    d5385206    mrs     x6, esr_el1
+    f9000e86    str     x6, [x20, #24]
+    """
+    _, results = run(FakeGic(), START + allowed + main, vectors={EL0_SYNC: handler + REPORT + OFF})
+    assert results[3] >> 26 == (0x18 if trapped else 0x15)
+
+
+def test_floating_point_traps_where_the_guest_asks_for_it() -> None:
+    main = """
+    d518105f    msr     cpacr_el1, xzr
+    d5033fdf    isb
+    9e6703e0    fmov    d0, xzr
+    """
+    handler = """
+    d5385206    mrs     x6, esr_el1
+    f9000e86    str     x6, [x20, #24]
+    d2a00606    mov     x6, #0x300000               // and no longer
+    d5181046    msr     cpacr_el1, x6
+    d5384021    mrs     x1, elr_el1
+    f9000681    str     x1, [x20, #8]
+    910004a5    add     x5, x5, #1
+    f9000285    str     x5, [x20]
+    d69f03e0    eret
+    """
+    _, results = run(FakeGic(), START + main + OFF, vectors={EL1H_SYNC: handler})
+    assert (results[0], results[1], results[3]) == (1, BASE + 5 * 4, 0x1FE0_0000)
+
+
+def test_read_only_memory_ignores_what_is_written() -> None:
+    machine = machine_on(FakeGic())
+    rom = Memory(0x1000, 0x2000_0000, writable=False)
+    rom.write(rom.base, b"\x78\x56\x34\x12")
+    machine.board.memories = (machine.board.ram, rom)
+    main = """
+    d2a40006    mov     x6, #0x20000000
+    b90000c0    str     w0, [x6]
+    b94000c7    ldr     w7, [x6]
+    f9000287    str     x7, [x20]
+    """
+    machine.board.ram.write(BASE, words(START + main + OFF))
+    machine.run(BASE, VECTORS, seconds=10)
+    assert machine.board.ram.read(RESULTS, 8) == (0x1234_5678).to_bytes(8, "little")
+
+
+def test_vectors_that_cannot_be_fetched_are_a_fault_of_the_guest_with_the_mmu_on() -> None:
+    main = """
+    d2b00000    mov     x0, #0x80000000
+    d518c000    msr     vbar_el1, x0
+    d4000001    svc     #0
+    """
+    with pytest.raises(GuestFault, match="0x80000200"):
+        run(FakeGic(), START + MMU_ON + main)
+
+
+# The first CPU starts the second, which counts in RESULTS[1]; the first waits until it has counted something.
+RACE = """
+    52b08000    mov     w0, #0x84000000
+    11000c00    add     w0, w0, #3
+    32020000    orr     w0, w0, #0x40000000         // PSCI CPU_ON, 64 bits
+    d2800021    mov     x1, #1
+    10000122    adr     x2, .+36
+    aa1403e3    mov     x3, x20
+    d4000002    hvc     #0
+    d503201f    nop
+    f9400686    ldr     x6, [x20, #8]
+    b4ffffe6    cbz     x6, .-4
+"""
+COUNTING = """
+    f9400401    ldr     x1, [x0, #8]
+    91000421    add     x1, x1, #1
+    f9000401    str     x1, [x0, #8]
+    17fffffd    b       .-12
+"""
+
+
+def test_a_seed_is_another_interleaving_and_always_the_same() -> None:
+    def counted(seed: int) -> int:
+        machine = machine_on(FakeGic(), cpus=2, seed=seed)
+        machine.board.ram.write(BASE, words(START + RACE + OFF + COUNTING))
+        machine.run(BASE, VECTORS, seconds=10)
+        return int.from_bytes(machine.board.ram.read(RESULTS + 8, 8), "little")
+
+    counts = [counted(seed) for seed in (0, 1, 2, 3)]
+    assert counts == [counted(seed) for seed in (0, 1, 2, 3)]
+    assert len(set(counts)) > 2

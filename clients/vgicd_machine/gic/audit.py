@@ -122,7 +122,7 @@ class Audit:
             if returned:
                 self.reports[cpu].lost += 1
                 self._enter(cpu, _Stage.IDLE)
-        elif not masked >> self._kind(state) & 1:
+        elif state.stage is _Stage.RAISED and not masked >> self._kind(state) & 1:
             self._enter(cpu, _Stage.UNMASKED)
 
     # -- the port
