@@ -7,7 +7,7 @@ PYTEST := $(VENV)/bin/pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test long lint format bench lock clean
+.PHONY: help setup run linux test long lint format bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ $(VENV)/.complete: pyproject.toml constraints.txt scripts/setup
 
 run: setup ## start a daemon, run an AArch64 guest against it and show what happened
 	$(PYTHON) -m vgicd_machine.demo
+
+linux: setup ## boot Debian's arm64 kernel on four CPUs, its GIC in a daemon, and show it
+	scripts/fetch-guests
+	scripts/build-initramfs
+	$(VENV)/bin/vgicctl run .cache/guests/debian/Image --initrd .cache/guests/linux/initramfs.cpio.gz --cpus 4 \
+		--append 'console=ttyAMA0 rdinit=/init cryptomgr.notests' --no-input --stats $(ARGS)
 
 # Two at a time, a file as a whole, so that what a module's tests share is made once; -n0 in ARGS for a debugger.
 test: setup ## the ordinary test suite
