@@ -64,7 +64,9 @@ def test_nobody_at_an_address_is_said_with_what_to_do(driver: Driver, tmp_path: 
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
-        assert driver("connect", f"tcp:127.0.0.1:{port}").result == LOST
+        for host in ("127.0.0.1", "[::1]"):
+            answer = driver("connect", f"tcp:{host}:{port}")
+            assert (answer.result, "cannot connect" in answer.error) == (LOST, True)
 
 
 def test_the_home_directory_is_understood(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:

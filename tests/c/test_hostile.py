@@ -181,6 +181,40 @@ def test_frames_behind_a_reply_are_there_for_the_next_call(driver: Driver, peer:
     assert driver("ping").result == BROKEN
 
 
+def test_what_arrives_while_a_request_cannot_be_sent_is_taken_in(driver: Driver, peer: FakeServer) -> None:
+    """A daemon whose events nobody reads would stop reading, and both would wait for ever."""
+    assert answered(driver, peer, ("subscribe", 1), reply(Opcode.SUBSCRIBE, FIRST)).result == OK
+    body, upload = bytes(400_000), b""
+    driver.send("raw", int(Opcode.RESTORE), 0, body.hex())
+    for _ in range(100):  # more than the socket's buffers hold
+        peer.send(reply(Opcode.EVENT, FIRST, event_body(1000, 1000)))
+    while len(upload) < len(body):
+        upload += peer.frame()[12:]
+    assert upload == body
+    peer.send(reply(Opcode.RESTORE, FIRST + 1))
+    assert driver.answer().result == OK
+    kept = driver("events").extra.split()
+    assert (len(kept), kept[-1].split("/")[-1]) == (2049, str(100_000 - 2048))
+
+
+def test_a_reset_that_fails_is_a_refusal(driver: Driver, peer: FakeServer) -> None:
+    error = (-22).to_bytes(4, "little", signed=True)
+    answer = answered(driver, peer, ("reset",), reply(Opcode.RESET, FIRST, error))
+    assert (answer.result, answer.error) == (-1, "the domain cannot be built anew: errno -22")
+    assert driver("fd").result >= 0
+
+
+@pytest.mark.parametrize(
+    ("space", "name"),
+    [(0, "the physical address space"), (0x12, "GICC"), (0x23, "GICH"), (4, "DEVICE"), (9, "no known space")],
+)
+def test_a_refused_access_is_named_with_its_space(driver: Driver, peer: FakeServer, space: int, name: str) -> None:
+    refusal = hot_reply(Opcode.READ, FIRST, status=0x12)
+    answer = answered(driver, peer, ("read", 3, space, "0xFEDCBA9876543210", 8), refusal)
+    start = f"read of 8 bytes at 0xfedcba9876543210 of {name} as vCPU 3: The address is outside"
+    assert (answer.result, answer.error.startswith(start)) == (-1, True), answer.error
+
+
 def test_a_framing_fault_of_ours_is_told_in_the_daemons_words(driver: Driver, peer: FakeServer) -> None:
     text = b"a frame of 5 bytes"
     error = reply(Opcode.ERROR, 0, word(0, len(text)) + text + bytes(2), status=0x49)
