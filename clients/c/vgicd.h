@@ -141,8 +141,9 @@ const struct vgicd_info *vgicd_info(const struct vgicd *gic);
 /* The window in which a guest's access of `size` bytes at `address` lies whole; NULL: none.  GICH is in no guest's. */
 const struct vgicd_window *vgicd_window_at(const struct vgicd *gic, uint64_t address, unsigned size);
 
-/* The socket, for poll() beside others; -1 when not connected.  Readable when events may have come: vgicd_poll().  Not
- * to be read, written or closed. */
+/* The socket, for poll() beside others; -1 when not connected.  Readable when something has come: vgicd_poll().  What
+ * earlier calls took in no longer shows there: look at vgicd_changed() and vgicd_next_event() before sleeping.  Not to be
+ * read, written or closed. */
 int vgicd_fd(const struct vgicd *gic);
 
 /* --- errors ------------------------------------------------------------------------------------------------------ */
@@ -248,10 +249,10 @@ int vgicd_mode(struct vgicd *gic, int is_explicit);
 int vgicd_enter(struct vgicd *gic, unsigned vcpu, struct vgicd_world *world);
 int vgicd_exit(struct vgicd *gic, unsigned vcpu, struct vgicd_world *world);
 
-/* Any request of the protocol: `body` is what follows the 12-byte head, laid out as SPEC.md says (VGICD_..._REQUEST
- * offsets of vgicd_protocol.h count from the frame's start, 12 bytes earlier); `flags` VGICD_FLAG_EFFECTS or 0.  A body
- * longer than a frame is split.  The reply's body, joined, is at `*reply` until the next call; both may be NULL.  HELLO
- * and BYE are not for here. */
+/* Any request of the protocol but HELLO, BYE, and WAIT and SUBSCRIBE, which have calls of their own.  `body` is what
+ * follows the 12-byte head, laid out as SPEC.md says (the offsets in vgicd_protocol.h count from the frame's start: those
+ * of a request 12 bytes earlier, those of a reply 24); `flags` is VGICD_FLAG_EFFECTS or 0.  RESTORE's body may be longer
+ * than a frame.  The reply's body, joined, is at `*reply` until the next call; `reply` and `reply_length` may be NULL. */
 int vgicd_request(struct vgicd *gic, unsigned opcode, unsigned flags, const void *body, size_t length,
                   const unsigned char **reply, size_t *reply_length);
 
