@@ -155,11 +155,12 @@ class Bridge:
                 notice = notices.popleft()
                 if notice.output == BELL:
                     self._serve(begun)
-                    begun = time.perf_counter()
                 elif (intid := TIMERS.get(notice.output)) is not None:
                     self.statistics.timer_changes += 1
                     self._gic.ppi(intid, notice.level)
+                begun = time.perf_counter()
             self._wires.drive(self._gic.outputs)
+            begun = time.perf_counter()
             if not notices:
                 return
 

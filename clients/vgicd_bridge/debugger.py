@@ -8,7 +8,7 @@ from typing import Final
 
 from vgicd_bridge import rsp
 from vgicd_bridge.channel import Channel
-from vgicd_bridge.errors import EmulatorLost
+from vgicd_bridge.errors import BridgeError, EmulatorLost
 
 _PC: Final = 0x20  # in org.gnu.gdb.aarch64.core, after X0..X30 and SP
 _INSTRUCTION: Final = 4
@@ -23,7 +23,8 @@ class Debugger:
         self._decoder = rsp.Decoder()
         self._packets: deque[bytes] = deque()
         self._send(b"qXfer:features:read:target.xml:0,ff")  # registers have numbers for those only who have asked
-        self._packet()
+        if b"<architecture>aarch64<" not in self._packet():
+            raise BridgeError("QEMU's CPU is not an AArch64 one: choose another with --cpu")
 
     @property
     def pc(self) -> int:

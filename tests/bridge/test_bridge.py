@@ -17,7 +17,7 @@ from vgicd_client.ctl.main import main
 
 pytestmark = pytest.mark.usefixtures("qemu")
 
-SCENARIOS = ["naive-handler", "accesses", "nothing-there", "timer", "behind-the-mmu", "speed", "stranger"]
+SCENARIOS = ["naive-handler", "accesses", "nothing-there", "hypercalls", "timer", "behind-the-mmu", "speed", "stranger"]
 ASLEEP = "asleep until somebody raises SPI 40"
 SPI = 40
 SOON = 5.0  # seconds in which a lost part must be told

@@ -180,6 +180,16 @@ static const char *nothing_there(void)
     return why;
 }
 
+/* PSCI is the machine's, wherever the stub has taken the call from. */
+static const char *hypercalls(void)
+{
+    u64 version = psci(0x84000000, 0, 0, 0), unknown = psci(0xc2001234, 1, 2, 3);
+
+    if (version >> 16 == 0 || version >> 32 || (u32)unknown != ~0u)
+        return fail("PSCI_VERSION is 0x%x, an unknown function answers 0x%x", (u32)version, (u32)unknown);
+    return 0;
+}
+
 static const char *timer(void)
 {
     gic_set(GICD_ISENABLER, VIRTUAL_TIMER);
@@ -237,6 +247,7 @@ static const struct {
     { "naive-handler", naive_handler },
     { "accesses", accesses },
     { "nothing-there", nothing_there },
+    { "hypercalls", hypercalls },
     { "timer", timer },
     { "behind-the-mmu", behind_the_mmu },
     { "speed", speed },
