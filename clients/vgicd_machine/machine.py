@@ -154,8 +154,10 @@ class Machine:
         while not self._ended:
             if not self._round():
                 self._idle()
-            elif self._pace is not None and (ahead := self._pace.ahead(self.now)) > AHEAD:
-                self._pace.sleep(ahead)
+            else:
+                self._waited_for = 0.0
+                if self._pace is not None and (ahead := self._pace.ahead(self.now)) > AHEAD:
+                    self._pace.sleep(ahead)
             if self._keyboard is not None:
                 self.uart.receive(self._keyboard.take(self.uart.room))
             wall = time.monotonic()
