@@ -363,6 +363,17 @@ async def test_many_lines_in_one_write_are_answered_in_order_and_let_others_run(
                 assert await peer.line() == f"OK 0x{value << 3:016x}"
 
 
+async def test_a_block_is_as_many_operations_as_it_takes(serving: Serving, qtest: dict[str, Any]) -> None:
+    """Or a few lines, each a thousand accesses, would keep everybody else waiting."""
+    async with serving(qtest=qtest) as served, client(served) as greedy, client(served) as other:
+        await other.ask(TYPER)
+        await greedy.send(*[f"read {GICD:#x} 4096"] * 30)
+        assert await other.ask(TYPER) == [TWO_VCPUS]
+        assert served.daemon.domain.order < 10 * 1024
+        for _ in range(30):
+            assert len(await greedy.line()) == len("OK 0x") + 2 * 4096
+
+
 async def test_a_failure_of_ours_is_answered_and_logged_and_harms_nobody_else(
     serving: Serving, qtest: dict[str, Any], logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,7 +102,7 @@ class QtestSession(Session):
     def serve(self, buffer: bytearray, position: int, end: int, until: float) -> int:
         """Serve the whole lines in `buffer[position:end]`; answers where the first unserved byte is.
 
-        Stops before the end as `Session.serve` does: a line is an operation.
+        Stops before the end as `Session.serve` does; a line is at least one operation, and a block's many.
         """
         self.more = False
         if self.closing:
@@ -110,8 +110,8 @@ class QtestSession(Session):
         if self.withheld:
             self.more = True
             return position
-        out, hub = self.out, self.hub
-        turn = left = self._limits.operations_per_turn
+        out, hub, domain = self.out, self.hub, self.domain
+        left = self._limits.operations_per_turn
         while position < end:
             line_end = buffer.find(b"\n", position, end)
             if (end if line_end < 0 else line_end) - position > self._line_limit:
@@ -120,21 +120,24 @@ class QtestSession(Session):
             if line_end < 0:
                 break
             line = bytes(buffer[position:line_end])
+            order = domain.order
             if hub.debugged:
                 if not self._serve_held(line):
                     break
                 position = line_end + 1
                 if self.held:
+                    self.requests += 1
                     break
             else:
                 position = line_end + 1
                 self._serve_line(line)
-            left -= 1
-            late = not left & _CLOCK_MASK and perf_counter() > until
+            self.requests += 1
+            cost = max(1, domain.order - order)
+            left -= cost
+            late = (cost > 1 or not left & _CLOCK_MASK) and perf_counter() > until
             if left <= 0 or late or len(out) >= self._limits.reply_queue:
                 self.more = position < end
                 break
-        self.requests += turn - left
         return end if self.closing else position
 
     def _serve_held(self, line: bytes) -> bool:
