@@ -31,7 +31,7 @@ _STATE: Final = (("regs", "GICC", "--vcpu", "0"), ("irqs",), ("lrs",))
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--cpus", type=click.IntRange(1, 8), default=4, show_default=True)
-@geometry
+@geometry(spis=64)
 @failing
 def main(cpus: int, lrs: int, spis: int, variant: str) -> None:
     """Run the tour on a private daemon, and show its console and the final state of the VGIC."""

@@ -1,4 +1,4 @@
-"""What the two commands of this package share: the geometry of a private daemon, and how a failure ends."""
+"""What the commands of this package share: how options are written, a daemon's geometry, and how a failure ends."""
 
 from __future__ import annotations
 
@@ -15,18 +15,39 @@ from vgicd_machine.errors import STATUS_BASE, MachineError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-INTERRUPTED: Final = 130  # as a shell says that SIGINT ended a program
+BROKEN_PIPE: Final = 141  # as a shell says that SIGPIPE ended a program
+QEMUS_SPIS: Final = 256
+"""As many as QEMU's virt has, which programs written for it may use."""
 
 
-def geometry(command: Callable[P, T]) -> Callable[P, T]:
-    """Add `--lrs`, `--spis` and `--variant`."""
-    for option in (
-        click.option("--variant", type=click.Choice(["correct", "xen"]), default="correct", show_default=True),
-        click.option("--spis", type=click.IntRange(0, 960), default=64, show_default=True),
-        click.option("--lrs", type=click.IntRange(1, 64), default=4, show_default=True, help="List registers per CPU."),
-    ):
-        command = option(command)
-    return command
+class Number(click.ParamType[int]):
+    """A whole number, decimal or with a prefix such as 0x."""
+
+    name = "integer"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """`value` as an int; a usage error if it is none."""
+        try:
+            return int(str(value), 0)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number.", param, ctx)
+
+
+def geometry(spis: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Add `--lrs`, `--spis` (default: `spis`) and `--variant`."""
+
+    def add(command: Callable[P, T]) -> Callable[P, T]:
+        for option in (
+            click.option("--variant", type=click.Choice(["correct", "xen"]), default="correct", show_default=True),
+            click.option("--spis", type=click.IntRange(0, 960), default=spis, show_default=True),
+            click.option(
+                "--lrs", type=click.IntRange(1, 64), default=4, show_default=True, help="List registers per CPU."
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 def write_now(text: str) -> None:
@@ -36,10 +57,17 @@ def write_now(text: str) -> None:
 
 
 def fail(status: int, text: object) -> NoReturn:
-    """End with `status` and a sentence on standard error."""
+    """End with `status` and a sentence on standard error, said by the program that the user has started."""
     sys.stdout.flush()
-    click.echo(f"vgicd_machine: {text}", err=True)
+    say(text)
     sys.exit(status)
+
+
+def say(text: object) -> None:
+    """A sentence on standard error."""
+    context = click.get_current_context(silent=True)
+    program = context.find_root().info_name if context is not None else None
+    click.echo(f"{program if program == 'vgicctl' else 'vgicd_machine'}: {text}", err=True)
 
 
 def failing(command: Callable[P, T]) -> Callable[P, T]:
@@ -56,6 +84,9 @@ def failing(command: Callable[P, T]) -> Callable[P, T]:
         except ClientError as error:
             fail(STATUS_BASE, error)
         except KeyboardInterrupt:
-            fail(INTERRUPTED, "interrupted")
+            fail(130, "interrupted")
+        except BrokenPipeError:  # whoever read the console has gone
+            sys.stderr.close()  # or the interpreter complains of what it cannot write at the end
+            sys.exit(BROKEN_PIPE)
 
     return call

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from vgicd_machine.board.board import RAM_SIZE, Board
+from vgicd_machine.board.timers import FREQUENCY
+from vgicd_machine.core.cpu import Observer, Time
+from vgicd_machine.errors import Deadlock
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.host.console import Console, Verdict
 from vgicd_machine.host.keyboard import Keyboard
@@ -14,10 +18,26 @@ from vgicd_machine.host.pace import Pace
 from vgicd_machine.machine import Machine
 
 
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What runs, and on what: the parameters of `Board.load`, RAM in bytes, and the seed of the CPUs' turns."""
+
+    image: Path
+    initrd: Path | None = None
+    dtb: Path | None = None
+    append: str | None = None
+    address: int | None = None
+    firmware: bool = False
+    cpus: int = 1
+    ram_size: int = RAM_SIZE
+    seed: int = 0
+
+
 class Outcome(NamedTuple):
     """How the guest ended: `status` is its own (0 if it named none), `ticks` the virtual time it took.
 
-    `reset` is True when it asked for a reset, which ends a run like power off.
+    `reset` is True when it asked for a reset, which ends a run like power off; `halted` when it told its status and
+    then waited for nothing, as programs do that expect a test device to end them.
     """
 
     status: int
@@ -25,32 +45,71 @@ class Outcome(NamedTuple):
     ticks: int
     late_stops: int
     reset: bool
+    halted: bool = False
+
+
+class Run:
+    """`guest`, loaded into a machine with `port`, and not yet started.
+
+    Its console goes to `lines` and `write`, as `Console` says.  Raises as `Board.load` does.
+    """
+
+    def __init__(
+        self,
+        port: GicPort,
+        guest: Guest,
+        *,
+        lines: Callable[[str], object] | None = None,
+        write: Callable[[bytes], object] | None = None,
+        patience: float = 0,
+        keyboard: Keyboard | None = None,
+        pace: Pace | None = None,
+        observer: Observer | None = None,
+        clock: Time | None = None,
+    ) -> None:
+        self.console = Console(lines, write)
+        board = Board(port, self.console.transmit, ram_size=guest.ram_size)
+        self.boot = board.load(
+            guest.image, guest.initrd, guest.dtb, guest.append, guest.address,
+            cpus=guest.cpus, firmware=guest.firmware, seed=guest.seed,
+        )  # fmt: skip
+        machine = Machine(
+            board, port, cpus=guest.cpus, seed=guest.seed, patience=patience, keyboard=keyboard, pace=pace,
+            observer=observer, clock=clock, command=guest.append or "",
+        )  # fmt: skip
+        board.rtc.seconds = lambda: machine.now // FREQUENCY
+        self.machine = machine
+
+    @property
+    def status(self) -> int | None:
+        """What the guest has said it ends with, by semihosting or on its console; None if nothing yet."""
+        return self.console.status if self.machine.status is None else self.machine.status
+
+    def perform(self, seconds: float | None = None) -> Outcome:
+        """Run the guest until it switches the system off, or has told its status and waits for nothing.
+
+        Raises as `Machine.run`; the console is complete then.
+        """
+        halted = False
+        try:
+            self.machine.run(self.boot.entry, self.boot.context, seconds=seconds)
+        except Deadlock:
+            self.console.flush()
+            if self.status is None:
+                raise
+            halted = True
+        finally:
+            self.console.flush()
+        late = sum(cpu.late_stops for cpu in self.machine.cpus)
+        verdicts = tuple(self.console.verdicts)
+        return Outcome(self.status or 0, verdicts, self.machine.now, late, self.machine.reset_requested, halted)
 
 
 def run_image(
-    port: GicPort,
-    image: Path,
-    write: Callable[[str], object],
-    *,
-    cpus: int = 1,
-    ram_size: int = RAM_SIZE,
-    address: int | None = None,
-    seconds: float | None = None,
-    patience: float = 0,
-    keyboard: Keyboard | None = None,
-    pace: Pace | None = None,
+    port: GicPort, image: Path, lines: Callable[[str], object], *, cpus: int = 1, seconds: float | None = None
 ) -> Outcome:
-    """Run `image` on a machine with `port` until it switches the system off; its console lines go to `write`.
+    """Run `image` on a machine with `port` until it switches the system off; its console's lines go to `lines`.
 
-    Raises as `load` and `Machine.run` do; what the console has got by then has been written.
+    Raises as `Run` and `Run.perform`; what the console has got by then has been written.
     """
-    console = Console(write)
-    board = Board(port, console.transmit, ram_size=ram_size)
-    boot = board.load(image, address=address, cpus=cpus)
-    machine = Machine(board, port, cpus=cpus, patience=patience, keyboard=keyboard, pace=pace)
-    try:
-        machine.run(boot.entry, boot.context, seconds=seconds)
-    finally:
-        console.flush()
-    late = sum(cpu.late_stops for cpu in machine.cpus)
-    return Outcome(console.status or 0, tuple(console.verdicts), machine.now, late, machine.reset_requested)
+    return Run(port, Guest(image, cpus=cpus), lines=lines).perform(seconds)

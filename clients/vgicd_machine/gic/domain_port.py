@@ -21,8 +21,18 @@ class DomainPort:
 
         self._operations = operations
         self._refusal = RequestError
-        self.domain = Domain(DomainConfig(**config))
+
+        def make() -> Domain:
+            return Domain(DomainConfig(**config))
+
+        self._make = make
+        self.domain = make()
         self.windows = tuple(Window(*frame[:3]) for frame in self.domain.frames() if frame[0] in _GUEST_WINDOWS)
+        self.outputs = self.domain.outputs
+
+    def renew(self) -> None:
+        """A new domain, as configured."""
+        self.domain = self._make()
         self.outputs = self.domain.outputs
 
     def read(self, cpu: int, address: int, size: int) -> int:

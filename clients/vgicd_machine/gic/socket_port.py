@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from vgicd_client import AddressError, Client, ClientError, ConnectionLost, Refused, Space, connect, regs
+from vgicd_client import AddressError, Client, ClientError, ConnectionLost, Refused, Space, connect, regs, requests
 from vgicd_machine.errors import BusAbort, GicLost, MachineError
 from vgicd_machine.gic.port import Window
+from vgicd_protocol.errors import Status
 
-TIMEOUT: Final = 5.0
+TIMEOUT: Final = 4.0
 """Seconds that a daemon may take for an answer before it counts as lost."""
+
+_STEP: Final = 1.0
+"""Seconds of a wait that are asked for at once, well within `TIMEOUT`."""
 
 _GUEST_WINDOWS: Final = frozenset({"GICD", "GICC"})
 _ARRAYS: Final = ("GICD_ISENABLER", "GICD_ISPENDR", "GICD_ISACTIVER")
 _SGIS: Final = 0xFFFF  # always enabled
 _PAGE: Final = 0x1000
 _LOST: Final = "the interrupt controller is gone"
+_ADVICE: Final = "the guest cannot go on without it: start the daemon again, and the guest from its beginning"
 
 
 class SocketPort:
@@ -37,6 +43,12 @@ class SocketPort:
     def vcpus(self) -> int:
         """How many vCPUs the daemon's domain has."""
         return self._client.welcome.geometry.vcpus
+
+    @property
+    def geometry(self) -> dict[str, object]:
+        """What else the domain is: list registers, SPIs and variant."""
+        geometry = self._client.welcome.geometry
+        return {"lrs": geometry.lrs, "spis": geometry.spis, "variant": geometry.variant}
 
     def left_over(self) -> str:
         """What shows that the daemon is not as after reset, as "GICD_CTLR is 0x1"; "" if nothing does. Only looks."""
@@ -91,12 +103,25 @@ class SocketPort:
         self.outputs = self._client.outputs
 
     def wait(self, seconds: float) -> bool:
-        try:
-            risen = self._client.wait_output(seconds)
-        except ClientError as error:
-            raise _explain(error) from error
+        end = time.monotonic() + seconds
+        while not (risen := self._risen(min(_STEP, max(0.0, end - time.monotonic())))):
+            if time.monotonic() >= end:
+                break
         self.outputs = self._client.outputs
         return risen
+
+    def _risen(self, seconds: float) -> bool:
+        """One WAIT, whose answer may be late by the client's time-out and no more: `wait_output` knows no limit."""
+        every = (1 << 2 * self.vcpus) - 1
+        try:
+            self._client.perform(requests.wait_request(every, round(seconds * 1000)))
+        except Refused as refused:
+            if refused.code == Status.TIMEOUT:
+                return False
+            raise _explain(refused) from refused
+        except ClientError as error:
+            raise _explain(error) from error
+        return True
 
 
 @contextmanager
@@ -110,14 +135,16 @@ def open_port(address: str, timeout: float | None = TIMEOUT) -> Iterator[SocketP
         client = connect(address, "guest", name="vgicd_machine", timeout=timeout)
     except AddressError:
         raise
+    except ConnectionLost as error:
+        raise GicLost(f"{_LOST}: {error}") from error
     except ClientError as error:
         raise _explain(error) from error
     with client:
         yield SocketPort(client)
 
 
-def reset(address: str, timeout: float | None = TIMEOUT) -> None:
-    """Have the daemon at `address` build its domain anew, as configured.
+def reset(address: str, timeout: float | None = TIMEOUT, *, why: str = "--reset") -> None:
+    """Have the daemon at `address` build its domain anew, as configured; `why` is what asks for it.
 
     Raises `MachineError` when it does not allow that, else as `open_port`.
     """
@@ -128,7 +155,7 @@ def reset(address: str, timeout: float | None = TIMEOUT) -> None:
         raise
     except Refused as error:
         raise MachineError(
-            f"--reset needs role control, which {address} does not grant ({error}): have somebody who may run "
+            f"{why} needs role control, which {address} does not grant ({error}): have somebody who may run "
             "`vgicctl reset`, or start the daemon anew"
         ) from error
     except ClientError as error:
@@ -139,5 +166,5 @@ def reset(address: str, timeout: float | None = TIMEOUT) -> None:
 
 def _explain(error: ClientError) -> MachineError:
     if isinstance(error, ConnectionLost):
-        return GicLost(f"{_LOST}: {error}")
+        return GicLost(f"{_LOST}: {error}; {_ADVICE}")
     return MachineError(f"the interrupt controller refuses: {error}")

@@ -1,4 +1,4 @@
-"""The guest's console: passed on as it is, and read for what the guest says of itself.
+"""The guest's console: passed on as it is, byte by byte, and read for what the guest says of itself.
 
 A line `EXIT: STATUS=n` is the guest's exit status; lines `PASS name` and `FAIL name: why` are its verdicts.
 """
@@ -13,6 +13,7 @@ _STATUS: Final = re.compile(r"EXIT: STATUS=(\d{1,3})")
 _VERDICT: Final = re.compile(r"(PASS|FAIL) ([\w-]+)(?:: (.*))?")
 _LONGEST: Final = 4096
 """Bytes; what a guest writes beyond that without a newline is passed on but not read."""
+_CR, _LF = 0x0D, 0x0A
 
 
 class Verdict(NamedTuple):
@@ -24,28 +25,42 @@ class Verdict(NamedTuple):
 
 
 class Console:
-    """`write(text)` gets whole lines as they are completed, and at `flush` the rest."""
+    """`write(byte)` gets every byte at once; `lines(text)` whole lines when complete, and at `flush` the rest.
 
-    def __init__(self, write: Callable[[str], object]) -> None:
+    In lines there is no carriage return, and bytes that are no text are replaced.
+    """
+
+    def __init__(
+        self, lines: Callable[[str], object] | None = None, write: Callable[[bytes], object] | None = None
+    ) -> None:
+        self._lines = lines
         self._write = write
         self._line = bytearray()
         self.status: int | None = None
         self.verdicts: list[Verdict] = []
 
+    @property
+    def at_line_start(self) -> bool:
+        """Whether the guest has ended its last line."""
+        return not self._line
+
     def transmit(self, byte: int) -> None:
         """One character of the guest's."""
-        if byte != 0x0D:
+        if self._write is not None:
+            self._write(bytes((byte,)))
+        if byte != _CR:
             self._line.append(byte)
-        if byte == 0x0A or len(self._line) >= _LONGEST:
+        if byte == _LF or len(self._line) >= _LONGEST:
             self.flush()
 
     def flush(self) -> None:
-        """Pass on an unfinished line."""
+        """The line that the guest has begun is all there is of it."""
         text = self._line.decode("utf-8", "replace")
         self._line.clear()
         if text:
             self._read(text.rstrip("\n"))
-            self._write(text)
+            if self._lines is not None:
+                self._lines(text)
 
     def _read(self, line: str) -> None:
         if match := _STATUS.fullmatch(line):

@@ -1,0 +1,103 @@
+"""What a run is looked at with: the operation log, the audit and the statistics, each only if asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TextIO
+
+from vgicd_machine.board.timers import FREQUENCY
+from vgicd_machine.core.cpu import Time
+from vgicd_machine.errors import AuditFailed, ImageError, MachineError
+from vgicd_machine.gic.audit import Audit
+from vgicd_machine.gic.meter import Meter
+from vgicd_machine.gic.port import GicPort
+from vgicd_machine.gic.recorder import Recorder
+from vgicd_machine.machine import Machine
+from vgicd_machine.run import Guest
+
+
+class Instruments:
+    """Around the port of one boot. `port` is what the machine gets, with `audit` as its observer and `clock`.
+
+    `log` is where operations are written; `geometry` the interrupt controller's, for the log's first line.
+    """
+
+    def __init__(
+        self,
+        port: GicPort,
+        guest: Guest,
+        geometry: Mapping[str, object],
+        *,
+        log: TextIO | None,
+        audit: bool,
+        stats: bool,
+    ) -> None:
+        self.clock = Time()
+        self.port = port
+        self._meter: Meter | None = None
+        if stats:
+            self.port = self._meter = Meter(self.port)
+        if log is not None:
+            self.port = Recorder(self.port, log, self.clock.moment, {**geometry, **_facts(guest)})
+        self.audit: Audit | None = None
+        if audit:
+            self.port = self.audit = Audit(self.port, guest.cpus)
+
+    def statistics(self, machine: Machine) -> Iterator[str]:
+        """What `machine` did, a line for each subject."""
+        done = machine.statistics
+        seconds = max(done.seconds, 1e-9)
+        yield f"{done.ticks / FREQUENCY:.3f} s of the guest's time in {done.seconds:.2f} s"
+        yield (
+            f"{done.instructions} instructions, {done.instructions / seconds / 1e6:.1f} million a second, "
+            f"in {done.slices} slices"
+        )
+        yield f"interrupts taken: IRQ {_each(done.irqs)}, FIQ {_each(done.fiqs)}"
+        yield f"counter reads: {done.counter_reads}"
+        if (meter := self._meter) is not None and meter.accesses:
+            yield (
+                f"interrupt controller: {meter.accesses} accesses and changes of lines, {meter.seconds:.3f} s, "
+                f"{meter.seconds / meter.accesses * 1e6:.1f} us each, {meter.seconds / seconds:.1%} of the run"
+            )
+
+    def judge(self) -> None:
+        """Raises `AuditFailed` if the audit has found anything."""
+        if self.audit is not None and (found := list(self.audit.violations())):
+            raise AuditFailed("; ".join(found))
+
+
+def opened(path: Path | None, stack: ExitStack) -> TextIO | None:
+    """The operation log at `path`, closed with `stack`. Raises `MachineError` when it cannot be written."""
+    if path is None:
+        return None
+    try:
+        return stack.enter_context(path.open("w", encoding="ascii"))
+    except OSError as error:
+        raise MachineError(f"cannot write the operation log {path}: {error.strerror}") from error
+
+
+def _facts(guest: Guest) -> dict[str, object]:
+    """What makes two runs comparable, beside the interrupt controller."""
+    facts: dict[str, object] = {"cpus": guest.cpus, "seed": guest.seed, "ram": guest.ram_size}
+    for name, path in (("image", guest.image), ("initrd", guest.initrd), ("dtb", guest.dtb)):
+        if path is not None:
+            facts[name] = _digest(name, path)
+    if guest.append is not None:
+        facts["append"] = hashlib.sha256(guest.append.encode()).hexdigest()
+    return facts
+
+
+def _digest(name: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImageError(f"cannot read the {name} {path}: {error.strerror}") from error
+
+
+def _each(counts: tuple[int, ...]) -> str:
+    """A sum, and its parts if there are several CPUs."""
+    return f"{sum(counts)}" + (f" ({' + '.join(map(str, counts))})" if len(counts) > 1 else "")
