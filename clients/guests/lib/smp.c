@@ -15,17 +15,28 @@ static volatile u8 online[MAX_CPUS];
 
 extern void secondary_start(void);
 
-void irq_entry(void)
+unsigned interrupt_limit;
+static volatile unsigned interrupts[MAX_CPUS];
+static volatile u32 storms;
+
+/* Too many: the CPU interface is switched off, so that the interrupted program gets on. */
+static void enter(handler *volatile *handlers)
 {
-    on_irq[cpu_id()]();
+    unsigned cpu = cpu_id();
+
+    if (interrupt_limit && ++interrupts[cpu] > interrupt_limit) {
+        storms |= 1u << cpu;
+        mmio_write(GICC_CTLR, 0);
+    } else {
+        handlers[cpu]();
+    }
     sev();
 }
 
-void fiq_entry(void)
-{
-    on_fiq[cpu_id()]();
-    sev();
-}
+void irq_entry(void) { enter(on_irq); }
+void fiq_entry(void) { enter(on_fiq); }
+
+u32 cpus_in_a_storm(void) { return storms; }
 
 __attribute__((noreturn)) void power_off(unsigned status)
 {
@@ -59,7 +70,9 @@ void handle_irqs_with(handler *irq)
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         on_irq[cpu] = irq ? irq : nobody_expects_it;
         on_fiq[cpu] = nobody_expects_it;
+        interrupts[cpu] = 0;
     }
+    storms = 0;
     dsb();
 }
 

@@ -11,6 +11,11 @@ extern handler *volatile on_irq[MAX_CPUS];
 extern handler *volatile on_fiq[MAX_CPUS];
 void handle_irqs_with(handler *irq);
 
+/* How many interrupts a CPU may take until `handle_irqs_with` is called again; 0 for as many as come. One that takes more
+ * has its CPU interface switched off, and its bit set in what `cpus_in_a_storm` yields. */
+extern unsigned interrupt_limit;
+u32 cpus_in_a_storm(void);
+
 typedef void job(void);
 
 /* Start every CPU that the distributor knows. Yields the reason why not, or NULL. */

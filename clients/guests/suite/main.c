@@ -16,6 +16,7 @@ static const struct {
 #include "scenarios.def"
 };
 
+#define STORM 3000u             /* interrupts of a CPU; no scenario has a tenth of that */
 static int all_dirty = 1;
 
 static int run(unsigned index)
@@ -25,6 +26,8 @@ static int run(unsigned index)
     say("-- %s: %s\n", SCENARIOS[index].name, SCENARIOS[index].sentence);
     if (!why)
         why = SCENARIOS[index].run();
+    if (cpus_in_a_storm())
+        why = fail("CPUs 0x%x are interrupted without end", cpus_in_a_storm());
     irq_mask();
     end_line();
     all_dirty = why || SCENARIOS[index].everywhere;
@@ -42,6 +45,7 @@ void first_main(void)
     const char *why;
 
     mmio_write(UARTIMSC, 0);
+    interrupt_limit = STORM;
     handle_irqs_with(0);
     say("A suite for the GIC: GICD_TYPER 0x%x, GICD_IIDR 0x%x, GICC_IIDR 0x%x\n",
         mmio_read(GICD_TYPER), mmio_read(GICD_IIDR), mmio_read(GICC_IIDR));

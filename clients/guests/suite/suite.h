@@ -33,7 +33,7 @@ struct log {
 };
 extern struct log logs[MAX_CPUS];
 
-/* A handler that acknowledges, logs and ends what comes. A storm without end makes it switch its CPU interface off. */
+/* A handler that acknowledges, logs and ends what comes. */
 void log_interrupt(void);
 void log_clear(void);
 u32 log_total(void);

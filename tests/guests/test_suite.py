@@ -1,0 +1,213 @@
+"""The bare-metal suite passes in variant correct, fails in xen where Xen's defects make it fail, and can fail at all."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools import require_tool
+from vgicd.vgic.variants import DEFECTS
+from vgicd_client import private_daemon
+from vgicd_machine import guests
+from vgicd_machine.explained import MANY, SUITE, explained
+from vgicd_machine.gic.domain_port import DomainPort
+from vgicd_machine.gic.port import GicPort
+from vgicd_machine.gic.socket_port import open_port
+from vgicd_machine.gic.surviving import Surviving
+from vgicd_machine.run import Outcome, run_image
+
+LIMIT = 120  # seconds; one or two are enough on an idle machine
+CPUS = (1, 2, 4, 8)
+LRS = (1, 2, 4, 16)
+
+SOURCES = Path(__file__).resolve().parents[2] / "clients" / "guests" / "suite"
+SCENARIOS = re.findall(r'^(?:HERE|EVERYWHERE)\("([\w-]+)"', (SOURCES / "scenarios.def").read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="session")
+def suite() -> Path:
+    return guests.build("suite")
+
+
+def play(suite: Path, port: GicPort, cpus: int) -> Outcome:
+    outcome = run_image(port, suite, lambda _: None, cpus=cpus, seconds=LIMIT)
+    assert [verdict.name for verdict in outcome.verdicts] == SCENARIOS
+    assert bool(outcome.status) == any(not verdict.passed for verdict in outcome.verdicts)
+    return outcome
+
+
+def failures(outcome: Outcome) -> dict[str, str]:
+    return {verdict.name: verdict.why for verdict in outcome.verdicts if not verdict.passed}
+
+
+def over_the_socket(suite: Path, cpus: int, lrs: int, **config: Any) -> dict[str, str]:
+    with private_daemon(vcpus=cpus, lrs=lrs, **config) as daemon, open_port(daemon.address) as port:
+        return failures(play(suite, Surviving(port), cpus))
+
+
+@pytest.mark.parametrize(("cpus", "lrs"), [(1, 1), (4, 4)])
+def test_suite_passes(suite: Path, cpus: int, lrs: int) -> None:
+    assert over_the_socket(suite, cpus, lrs) == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lrs", LRS)
+@pytest.mark.parametrize("cpus", CPUS)
+def test_suite_passes_with_every_geometry(suite: Path, cpus: int, lrs: int) -> None:
+    assert over_the_socket(suite, cpus, lrs) == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("spis", [32, 960])
+def test_suite_passes_with_as_few_and_as_many_interrupts_as_can_be(suite: Path, spis: int) -> None:
+    assert over_the_socket(suite, 2, 4, spis=spis) == {}
+
+
+def test_suite_says_that_it_needs_interrupts(suite: Path) -> None:
+    outcome = run_image(DomainPort(spis=0), suite, lambda _: None, seconds=LIMIT)
+    assert outcome.status == 1
+    assert outcome.verdicts[0] == ("start", False, "32 SPIs are needed, there are 32 interrupt lines")
+
+
+def test_exactly_what_is_explained_fails_in_variant_xen(suite: Path) -> None:
+    assert over_the_socket(suite, 2, 2, variant="xen").keys() == explained("xen", 2, 2, "suite").keys()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lrs", LRS)
+@pytest.mark.parametrize("cpus", CPUS)
+def test_exactly_what_is_explained_fails_with_every_geometry(suite: Path, cpus: int, lrs: int) -> None:
+    assert over_the_socket(suite, cpus, lrs, variant="xen").keys() == explained("xen", cpus, lrs, "suite").keys()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("cpus", "lrs"), sorted({(row.cpus, lrs) for row in SUITE for lrs in (row.lrs, row.lrs + 1) if row.lrs < MANY})
+)
+def test_explanations_end_where_they_say(suite: Path, cpus: int, lrs: int) -> None:
+    assert over_the_socket(suite, cpus, lrs, variant="xen").keys() == explained("xen", cpus, lrs, "suite").keys()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("cpus", "lrs"), [(1, 1), (3, 2), (4, 4)])
+def test_with_every_defect_mended_only_what_stays_still_fails(suite: Path, cpus: int, lrs: int) -> None:
+    numbers = explained("xen", cpus, lrs, "suite")
+    stays = {name for name, why in numbers.items() if any(number.startswith("F") for number in why)}
+    assert over_the_socket(suite, cpus, lrs, variant="xen", xen_without=tuple(DEFECTS)).keys() == stays
+
+
+SEEN = sorted({number for row in SUITE for number in row.numbers if number in DEFECTS and "F22" not in row.numbers})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("defect", SEEN)
+def test_suite_finds_each_defect_when_it_is_the_only_one(suite: Path, defect: str) -> None:
+    others = tuple(number for number in DEFECTS if number != defect)
+    numbers = explained("xen", 2, 4, "suite")
+    stays = {name for name, why in numbers.items() if any(number.startswith("F") for number in why)}
+    found = over_the_socket(suite, 2, 4, variant="xen", xen_without=others).keys() - stays
+    assert any(defect in numbers.get(name, ()) for name in found), found
+
+
+def test_every_explanation_is_of_a_scenario_and_has_a_number_and_a_sentence() -> None:
+    for row in SUITE:
+        assert row.scenario in SCENARIOS
+        assert row.why
+        assert row.numbers
+    known = {*DEFECTS, "F4", "F17", "F22"}
+    for cpus in CPUS:
+        for lrs in LRS:
+            for numbers in explained("xen", cpus, lrs, "suite").values():
+                assert known >= set(numbers)
+                assert DEFECTS.keys() & set(numbers), "one of Xen's own"
+
+
+def test_nothing_is_explained_in_variant_correct() -> None:
+    assert explained("correct", 8, 1, "suite") == {}
+
+
+Fault = Callable[[str, int, int], int | None]
+
+
+class Faulty(DomainPort):
+    """A correct interrupt controller with a fault on the way to it or back: `fault(kind, place, value)` is what takes
+    the place of a value, if anything does.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self._fault = fault
+
+    def read(self, cpu: int, address: int, size: int) -> int:
+        value = super().read(cpu, address, size)
+        return self._instead("read", address, value)
+
+    def write(self, cpu: int, address: int, size: int, value: int) -> None:
+        super().write(cpu, address, size, self._instead("write", address, value))
+
+    def line(self, intid: int, level: int, cpu: int | None = None) -> None:
+        super().line(intid, self._instead("line", intid, level), cpu)
+
+    def _instead(self, kind: str, place: int, value: int) -> int:
+        other = self._fault(kind, place, value)
+        return value if other is None else other
+
+
+def every(count: int, kind: str, where: int, instead: int) -> Fault:
+    """At each `count`th operation of `kind` at `where`, `instead` takes the place of the value."""
+    seen = 0
+
+    def fault(operation: str, place: int, _value: int) -> int | None:
+        nonlocal seen
+        if operation != kind or place != where:
+            return None
+        seen += 1
+        return None if seen % count else instead
+
+    return fault
+
+
+SGIR, ISPENDR1, IAR, EOIR = 0x0800_0F00, 0x0800_0204, 0x0801_000C, 0x0801_0010
+RESERVED_FILTER = 3 << 24
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (every(7, "write", SGIR, RESERVED_FILTER), {"sgi-everyone-to-everyone", "ring-of-sgis"}),
+        (every(20, "write", ISPENDR1, 0), {"overflow-order", "storm-on-all-cpus"}),
+        (every(30, "write", EOIR, 1023), {"overflow-late-arrival", "timer-storm"}),
+        (every(9, "line", 27, 1), {"timer-storm", "timers-at-once"}),
+        pytest.param(every(100, "read", IAR, 1023), {"overflow-nested", "priority-mask"}, marks=pytest.mark.long),
+        pytest.param(every(3, "line", 33, 0), {"level-falls-while-active"}, marks=pytest.mark.long),
+    ],
+    ids=["SGI lost", "edge lost", "end lost", "line kept high", "acknowledge lost", "line kept low"],
+)
+def test_suite_finds_an_interrupt_controller_that_loses_something(suite: Path, fault: Fault, found: set[str]) -> None:
+    outcome = play(suite, Faulty(fault), 1)
+    assert outcome.status == 1, "no hang: every scenario is judged"
+    assert failures(outcome).keys() >= found
+
+
+@pytest.mark.parametrize("cpus", [1, 2, pytest.param(4, marks=pytest.mark.long)])
+def test_suite_passes_on_qemu(suite: Path, cpus: int) -> None:
+    """QEMU's own GIC judges the suite: what it is known to do differently, the suite names and leaves out."""
+    require_tool("qemu-system-aarch64", "qemu-system-arm")
+    machine = ["-M", "virt,gic-version=2", "-cpu", "cortex-a57", "-smp", str(cpus), "-nographic", "-nodefaults"]
+    result = subprocess.run(
+        ["qemu-system-aarch64", *machine, "-serial", "stdio", "-monitor", "none", "-kernel", suite],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    lines = result.stdout.splitlines()
+    assert [line for line in lines if line.startswith("FAIL")] == []
+    assert [line.removeprefix("PASS ") for line in lines if line.startswith("PASS")] == SCENARIOS
+    assert lines[-1] == "EXIT: STATUS=0"
