@@ -17,6 +17,55 @@ VECTORS = BASE + 0x1000  # what a program finds in X0
 RESULTS = BASE + 0x2000  # where it leaves what it has seen
 
 
+EL1H_SYNC, EL1H_IRQ, EL1H_FIQ, EL0_SYNC = 0x200, 0x280, 0x300, 0x400
+"""Offsets of vectors."""
+
+START = """
+    d518c000    msr     vbar_el1, x0
+    91400414    add     x20, x0, #0x1000            // RESULTS
+    d2a10015    mov     x21, #0x8000000             // GICD
+"""
+OFF = """
+    52b08000    mov     w0, #0x84000000             // PSCI SYSTEM_OFF
+    11002000    add     w0, w0, #8
+    d4000002    hvc     #0
+"""
+# Leaves the counter x5, ELR and SPSR in RESULTS and switches off.
+REPORT = """
+    d5384021    mrs     x1, elr_el1
+    d5384002    mrs     x2, spsr_el1
+    a9000685    stp     x5, x1, [x20]
+    f9000a82    str     x2, [x20, #16]
+"""
+ABORT_REPORT = """
+    d5385206    mrs     x6, esr_el1
+    d5386007    mrs     x7, far_el1
+    a9019e86    stp     x6, x7, [x20, #24]
+    f9001684    str     x4, [x20, #40]
+"""
+
+# One-gibibyte blocks: devices at 0, RAM at 0x40000000, nothing from 0x80000000 on.
+MMU_ON = """
+    91400681    add     x1, x20, #0x1000            // the table
+    d28080a2    mov     x2, #0x405                  // block, attribute 1, accessed
+    d2a80003    mov     x3, #0x40000000
+    b2400063    orr     x3, x3, #0x1
+    b2760063    orr     x3, x3, #0x400              // block, attribute 0, accessed
+    a9000c22    stp     x2, x3, [x1]
+    d5182001    msr     ttbr0_el1, x1
+    d2801fe2    mov     x2, #0xff                   // 0 write-back memory, 1 device
+    d518a202    msr     mair_el1, x2
+    d2800402    mov     x2, #0x20                   // 32-bit addresses
+    b2690042    orr     x2, x2, #0x800000           // none through TTBR1
+    d5182042    msr     tcr_el1, x2
+    d5033fdf    isb
+    d5381002    mrs     x2, sctlr_el1
+    b2400042    orr     x2, x2, #1
+    d5181002    msr     sctlr_el1, x2
+    d5033fdf    isb
+"""
+
+
 class FakeGic:
     """Remembers every access; a test gives registers values, lets them raise outputs, or lets them abort."""
 

@@ -11,7 +11,7 @@ LINE = re.compile(r'^\s*.*?\b([0-9a-f]{8})\s{4,}([a-z.][^"/\n]*)', re.MULTILINE)
 
 
 def test_listings_assemble_to_their_words(tmp_path: Path) -> None:
-    found = [(path.name, *match) for path in sorted(HERE.glob("test_*.py")) for match in LINE.findall(path.read_text())]
+    found = [(path.name, *match) for path in sorted(HERE.glob("*.py")) for match in LINE.findall(path.read_text())]
     assert len(found) > 190
     source, binary = tmp_path / "all.s", tmp_path / "all.bin"
     source.write_text("".join(f"{text}\n" for _, _, text in found))
