@@ -257,26 +257,27 @@ class Client:
         """Wait until an output is high: any, one of `vcpu`'s, or one of the bits `outputs`.
 
         True at once if one is high already; False when `seconds` have passed, a reconnection's time included.  Blocks
-        this client meanwhile.
+        this client meanwhile.  Raises `ConnectionLost` when the daemon is silent for the client's time limit longer.
         """
         lines = session.lines_of(outputs, vcpu, self.welcome)
-        request = requests.wait_request(lines, session.milliseconds(seconds))
         deadline = time.monotonic() + seconds
         with self._lock:
             try:
-                return self._wait(request)
+                return self._wait(lines, seconds)
             except ConnectionLost as lost:
                 if not self._may_repeat(lost, harmless=True):
                     raise
             self.reconnect()
-            left = max(0.0, deadline - time.monotonic())
-            return self._wait(requests.wait_request(lines, session.milliseconds(left)))
+            return self._wait(lines, max(0.0, deadline - time.monotonic()))
 
-    def _wait(self, request: Request[None]) -> bool:
-        """One WAIT; the daemon holds its deadline."""
-        patience, self._patience = self._patience, None
+    def _wait(self, lines: int, seconds: float) -> bool:
+        """One WAIT; the daemon holds its deadline, and has the usual time for the answer after it."""
+        patience = self._patience
+        milliseconds = session.milliseconds(seconds)
+        if patience is not None:
+            self._patience = patience + milliseconds
         try:
-            self._exchange(request, effects=False)
+            self._exchange(requests.wait_request(lines, milliseconds), effects=False)
         except Refused as refused:
             if refused.code == Status.TIMEOUT:
                 return False

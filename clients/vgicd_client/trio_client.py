@@ -230,20 +230,18 @@ class TrioClient:
         """Wait until an output is high: any, one of `vcpu`'s, or one of the bits `outputs`.
 
         True at once if one is high already; False when `seconds` have passed, a reconnection's time included.  At most
-        16 at a time.
+        16 at a time.  Raises `ConnectionLost` when the daemon is silent for the client's time limit longer.
         """
         lines = session.lines_of(outputs, vcpu, self.welcome)
-        request = requests.wait_request(lines, session.milliseconds(seconds))
         deadline = trio.current_time() + seconds
         link = self._living()
         try:
-            return await self._wait(link, request)
+            return await self._wait(link, lines, seconds)
         except ConnectionLost:
             if not self.options.reconnect_idle:
                 raise
         await self._renew(link)
-        left = max(0.0, deadline - trio.current_time())
-        return await self._wait(self._living(), requests.wait_request(lines, session.milliseconds(left)))
+        return await self._wait(self._living(), lines, max(0.0, deadline - trio.current_time()))
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -274,11 +272,12 @@ class TrioClient:
             if self._link is lost:
                 await self.reconnect()
 
-    async def _wait(self, link: Link, request: Request[None]) -> bool:
-        """One WAIT; the daemon holds its deadline."""
+    async def _wait(self, link: Link, lines: int, seconds: float) -> bool:
+        """One WAIT; the daemon holds its deadline, and has the usual time for the answer after it."""
+        request = requests.wait_request(lines, session.milliseconds(seconds))
         request_id = link.next_id()
         waiter = link.send(request_id, encode(request, request_id))
-        arrival = await link.reply(request_id, waiter)
+        arrival = await self._in_time(link, link.reply(request_id, waiter), seconds)
         try:
             self._decode(link, request, arrival, effects=False)
         except Refused as refused:
@@ -295,8 +294,9 @@ class TrioClient:
         arrival = await self._in_time(link, link.reply(request_id, waiter))
         return self._decode(link, request, arrival, effects=effects)
 
-    async def _in_time(self, link: Link, reply: Awaitable[Arrival]) -> Arrival:
-        with trio.move_on_after(_limit(self.options.timeout)):
+    async def _in_time(self, link: Link, reply: Awaitable[Arrival], seconds: float = 0) -> Arrival:
+        """The reply, for which the daemon has the client's time limit and `seconds`."""
+        with trio.move_on_after(_limit(self.options.timeout) + seconds):
             return await reply
         text = f"no reply within {self.options.timeout:g} s"
         link.close(text)

@@ -406,6 +406,20 @@ async def test_a_killed_daemon_wakes_everybody_who_waits() -> None:
         assert len(lost) == 3
 
 
+async def test_a_daemon_that_says_nothing_any_more_is_not_waited_for_for_ever() -> None:
+    async with private_daemon_async() as daemon:
+        with connect(daemon.address, timeout=0.3) as gic:
+            async with TrioClient(daemon.address, timeout=0.3) as other:
+                daemon.process.send_signal(signal.SIGSTOP)
+                try:
+                    with pytest.raises(ConnectionLost, match="no reply"):
+                        gic.wait_output(0.1)
+                    with trio.fail_after(20), pytest.raises(ConnectionLost, match="no reply"):
+                        await other.wait_output(0.1)
+                finally:
+                    daemon.process.send_signal(signal.SIGCONT)
+
+
 async def test_a_trio_private_daemon_that_cannot_start_shows_why() -> None:
     with pytest.raises(DaemonFailed, match="vcpus"):
         async with private_daemon_async(vcpus=99):
