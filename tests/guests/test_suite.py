@@ -1,4 +1,4 @@
-"""The bare-metal suite passes in variant correct, fails in xen where Xen's defects make it fail, and can fail at all."""
+"""The bare-metal suite passes in variant correct, fails in xen where Xen's defects make it fail, and can fail."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.tools import require_tool
 from vgicd.vgic.variants import DEFECTS
 from vgicd_client import private_daemon
 from vgicd_machine import guests
+from vgicd_machine import suite as command
 from vgicd_machine.explained import MANY, SUITE, explained
 from vgicd_machine.gic.domain_port import DomainPort
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.gic.socket_port import open_port
 from vgicd_machine.gic.surviving import Surviving
+from vgicd_machine.host.console import Verdict
 from vgicd_machine.run import Outcome, run_image
 
 LIMIT = 120  # seconds; one or two are enough on an idle machine
@@ -129,6 +132,49 @@ def test_every_explanation_is_of_a_scenario_and_has_a_number_and_a_sentence() ->
 
 def test_nothing_is_explained_in_variant_correct() -> None:
     assert explained("correct", 8, 1, "suite") == {}
+
+
+def test_command_names_the_defect_of_each_failure(suite: Path) -> None:
+    result = CliRunner().invoke(command.main, ["--cpus", "1", "--lrs", "1", "--variant", "xen"])
+    assert result.exit_code == 0, result.output
+    expected = explained("xen", 1, 1, "suite")
+    heading, *lines, last = result.output.splitlines()
+    assert heading.startswith(f"1 CPUs, 1 LRs: {len(SCENARIOS) - len(expected)} passed, {len(expected)} failed")
+    assert len(lines) == len(expected)
+    for line, (name, numbers) in zip(
+        lines, sorted(expected.items(), key=lambda item: SCENARIOS.index(item[0])), strict=True
+    ):
+        assert line.startswith(f"  {', '.join(numbers)}: {name}: ")
+    assert last == "Xen's own defects explain every failure, as expected in variant xen."
+
+
+@pytest.mark.parametrize(
+    ("variant", "wrong", "line"),
+    [
+        ("correct", "active-bits", "FAIL active-bits: why"),
+        ("xen", "identification", "FAIL identification: why"),
+        ("xen", "active-bits", "PASS active-bits, which D13 should have made fail"),
+    ],
+)
+def test_command_is_not_content_with_anything_else(variant: str, wrong: str, line: str) -> None:
+    expected = explained(variant, 1, 1, "suite")
+    verdicts = tuple(Verdict(name, (name in expected) == (name == wrong), "why") for name in SCENARIOS)
+    lines, good = command.report(verdicts, variant, 1, 1)
+    assert line in lines
+    assert not good
+
+
+def test_command_is_not_content_with_less() -> None:
+    assert not command.report((), "correct", 1, 1)[1]
+    some = tuple(Verdict(name, name not in explained("xen", 1, 1, "suite"), "") for name in SCENARIOS[:5])
+    assert not command.report(some, "xen", 1, 1)[1]
+
+
+@pytest.mark.parametrize("numbers", ["9", "0", "1,", "one"])
+def test_command_refuses_what_is_no_number_of_cpus(numbers: str) -> None:
+    result = CliRunner().invoke(command.main, ["--cpus", numbers])
+    assert result.exit_code == 2
+    assert "is not a list of numbers from 1 to 8" in result.output
 
 
 Fault = Callable[[str, int, int], int | None]

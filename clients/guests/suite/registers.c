@@ -35,7 +35,7 @@ const char *identification_is_a_gicv2(void)
     mmio_write(GICD_ICPIDR2, ~answer.value);
     REQUIRE(mmio_read(GICD_ICPIDR2) == answer.value, "ICPIDR2 can be written");
     for (unsigned n = 0; n < sizeof component; n++)
-        REQUIRE(mmio_read(GICD_ICCIDR0 + n * 4) == component[n], "ICCIDR%u is 0x%x", n, mmio_read(GICD_ICCIDR0 + n * 4));
+        REQUIRE(mmio_read(GICD_ICCIDR0 + n * 4) == component[n], "ICCIDR%u is not 0x%x", n, component[n]);
     return 0;
 }
 

@@ -170,7 +170,7 @@ const char *sgi_pending_registers(void)
     REQUIRE(mmio_read(GICD_ISPENDR) == 1u << 5, "GICD_ISPENDR0 is 0x%x", mmio_read(GICD_ISPENDR));
     mmio_write8(GICD_CPENDSGIR + 5, 1);
     if (last != 1)
-        REQUIRE(mmio_read(GICD_ISPENDR) == 1u << 5, "GICD_ISPENDR0 is 0x%x with one source left", mmio_read(GICD_ISPENDR));
+        REQUIRE(mmio_read(GICD_ISPENDR) == 1u << 5, "SGI 5 is not pending with one source left");
     mmio_write(GICD_CPENDSGIR + 4, last << 8);
     REQUIRE(!mmio_read(GICD_ISPENDR), "GICD_ISPENDR0 is 0x%x with no source left", mmio_read(GICD_ISPENDR));
     TRY(nothing("with all sources cleared"));
