@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ LARGEST_OF_GUEST: Final = 119
 """The largest exit status that is the guest's own."""
 
 _STDOUT: Final = 1
+_BURIAL: Final = 0.3  # seconds between a process's sockets being closed and its status being there
 
 
 class Controller(NamedTuple):
@@ -158,8 +160,11 @@ def _controller(settings: Settings, stack: ExitStack) -> Controller:
 
 def _with_its_last_words(error: GicLost, daemon: PrivateDaemon | None) -> GicLost:
     """`error`, and how a private daemon has ended, with what it said if that was by itself."""
-    code = None if daemon is None else daemon.process.poll()
-    if daemon is None or code is None:
+    if daemon is None:
+        return error
+    try:
+        code = daemon.process.wait(_BURIAL)
+    except subprocess.TimeoutExpired:
         return error
     if code < 0:
         return GicLost(f"{error} (its process {daemon.pid} was ended by {signal.Signals(-code).name})")
