@@ -1,8 +1,9 @@
 """The machine: CPUs that take turns in one thread, memory, timers, a UART and somebody else's interrupt controller.
 
 Time is virtual: one tick for each instruction, on whichever CPU, exact wherever the guest reads it.  When every CPU
-waits it jumps to the next timer.  With the same guest, seed and answers of the interrupt controller every run is the
-same, unless it is paced: then virtual time does not run ahead of the wall clock, and a jump takes as long as it spans.
+waits it jumps to the next timer, and a little at a time where the only one that does not is in a loop that reads the
+counter.  With the same guest, seed and answers of the interrupt controller every run is the same, unless it is paced:
+then virtual time does not run ahead of the wall clock, and a jump takes as long as it spans.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Machine:
         )
         broadcast = self._maintained if cpus > 1 else None
         self.cpus = [
-            Cpu(n, board, self.time, self._timers, self._hypercall, self._semihost, broadcast, observer)
+            Cpu(n, board, self.time, self._timers, self._hypercall, self._semihost, self._is_alone, broadcast, observer)
             for n in range(cpus)
         ]
         self._quantum = QUANTUM if cpus > 1 else ALONE
@@ -125,7 +126,7 @@ class Machine:
         cpus = self.cpus
         return Statistics(
             ticks=self.now,
-            instructions=self.now - self._jumped,
+            instructions=self.now - self._jumped - self.time.skipped,
             slices=sum(cpu.slices for cpu in cpus),
             irqs=tuple(cpu.interrupts[0] for cpu in cpus),
             fiqs=tuple(cpu.interrupts[1] for cpu in cpus),
@@ -221,6 +222,9 @@ class Machine:
 
     def _show_timer(self, cpu: int, crm: int, control: int, compare: int) -> None:
         self.cpus[cpu].show_timer(crm, control, compare)
+
+    def _is_alone(self, cpu: int) -> bool:
+        return all(not other.on or (other.halted and not other.lines) or other.index == cpu for other in self.cpus)
 
     # -- semihosting
 

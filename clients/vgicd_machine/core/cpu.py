@@ -23,6 +23,16 @@ SPIN: Final = 200
 """Instructions that a CPU goes on for after YIELD, where it may wait for another one."""
 
 
+POLL_DISTANCE: Final = 40
+"""Ticks between two reads of the counter, at most, for the CPU to be in a loop that waits for it."""
+
+POLLS: Final = 16
+"""Such reads, one after the other, before time begins to jump."""
+
+POLL_TICKS: Final = 256
+"""How far it jumps with each further one: 4 microseconds."""
+
+
 class Time:
     """Virtual time, in ticks of `timers.FREQUENCY`: one for each instruction, on whichever CPU."""
 
@@ -30,6 +40,8 @@ class Time:
         self.now = 0
         """As of the beginning of the slice, if one is being executed."""
         self.running: Engine | None = None
+        self.skipped = 0
+        """Ticks in which nothing was executed, while a CPU waited for the counter."""
 
     def moment(self) -> int:
         """The time of the present instruction."""
@@ -66,7 +78,7 @@ class Cpu:
     """CPU `index`, switched off until `switch_on`.
 
     `hypercall(cpu, function, arguments)` carries out an HVC or SMC, `semihost(memory, operation, parameter)` a HLT;
-    `maintained(cpu, crn, crm)` hears of maintenance.
+    `is_alone(cpu)` tells that no other CPU has anything to execute.  `broadcast(cpu, crn, crm)` hears of maintenance.
     """
 
     def __init__(
@@ -77,6 +89,7 @@ class Cpu:
         timers: Timers,
         hypercall: Callable[[int, int, tuple[int, int, int]], int],
         semihost: Callable[[Engine, int, int], int],
+        is_alone: Callable[[int], bool],
         broadcast: Callable[[int, int, int], None] | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -87,6 +100,7 @@ class Cpu:
         self._timers = timers
         self._hypercall = hypercall
         self._semihost = semihost
+        self._is_alone = is_alone
         self._broadcast = broadcast
         self._observer = observer
         self._engine: Engine | None = None
@@ -98,6 +112,8 @@ class Cpu:
         self.interrupts = [0, 0]
         """IRQs and FIQs taken."""
         self.counter_reads = 0
+        self._polls = 0  # reads of the counter in a row, none far from the one before
+        self._polled = 0  # when it was last read
         self._outputs = 0  # of the interrupt controller, as last seen
         self._lines = 0
         self._done = False  # the turn ends with the slice
@@ -170,7 +186,8 @@ class Cpu:
                     break
                 self.halted = False
             limit = end if timers.due is None else max(time.now + 1, min(end, timers.due))
-            time.now += self._slice(core, limit - time.now)
+            spent = self._slice(core, limit - time.now)
+            time.now += spent  # which may have jumped within the slice
             timers.advance(time.now)
             busy = True
             if self._done:
@@ -257,7 +274,22 @@ class Cpu:
 
     def counter(self) -> int:
         self.counter_reads += 1
-        return self._time.moment()
+        now = self._time.moment()
+        self._polls = self._polls + 1 if now - self._polled <= POLL_DISTANCE else 0
+        if self._polls > POLLS and self._is_alone(self.index):
+            now += self._skip(now)
+        self._polled = now
+        return now
+
+    def _skip(self, now: int) -> int:
+        """Let time jump, up to what the next timer has to do; yields how far."""
+        due = self._timers.due
+        ticks = POLL_TICKS if due is None else max(0, min(POLL_TICKS, due - now - 1))
+        self._time.now += ticks
+        self._time.skipped += ticks
+        if due is not None and self._engine is not None:
+            self._engine.end_slice(max(0, due - now - ticks))
+        return ticks
 
     def timer_written(self, crm: int, op2: int, value: int) -> None:
         now = self._time.moment()

@@ -5,7 +5,9 @@ void ticket_take(void *lock), ticket_leave(void *lock), byte_take(void *lock), b
 u64 pair_add(void *pair), sizes(void *at);
 u32 cleared(void *at);
 
-#define ROUNDS 2000
+#ifndef ROUNDS
+#define ROUNDS 500
+#endif
 
 static u32 ticket[2];
 static u8 byte_lock __attribute__((aligned(64)));
