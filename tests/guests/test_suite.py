@@ -16,6 +16,7 @@ from vgicd.vgic.variants import DEFECTS
 from vgicd_client import private_daemon
 from vgicd_machine import guests
 from vgicd_machine import suite as command
+from vgicd_machine.errors import BusAbort, MachineError
 from vgicd_machine.explained import MANY, SUITE, explained
 from vgicd_machine.gic.domain_port import DomainPort
 from vgicd_machine.gic.port import GicPort
@@ -218,7 +219,8 @@ def every(count: int, kind: str, where: int, instead: int) -> Fault:
     return fault
 
 
-SGIR, ISPENDR1, IAR, EOIR = 0x0800_0F00, 0x0800_0204, 0x0801_000C, 0x0801_0010
+GICD, GICC = 0x0800_0000, 0x0801_0000
+SGIR, ISPENDR1, IAR, EOIR = GICD + 0xF00, GICD + 0x204, GICC + 0x00C, GICC + 0x010
 RESERVED_FILTER = 3 << 24
 
 
@@ -257,3 +259,17 @@ def test_suite_passes_on_qemu(suite: Path, cpus: int) -> None:
     assert [line for line in lines if line.startswith("FAIL")] == []
     assert [line.removeprefix("PASS ") for line in lines if line.startswith("PASS")] == SCENARIOS
     assert lines[-1] == "EXIT: STATUS=0"
+
+
+def test_an_assertion_is_an_abort_for_a_guest_that_survives_it_and_anything_else_is_not() -> None:
+    port = Surviving(DomainPort(variant="xen"))
+    for _ in range(2):
+        with pytest.raises(BusAbort):
+            port.read(0, GICD + 0xF20, 1)
+    assert len(port.assertions) == 1
+    assert "D2" in port.assertions[0]
+    with pytest.raises(BusAbort):
+        port.write(0, GICD + 0x00C, 4, 0)
+    assert len(port.assertions) == 1, "an ordinary abort"
+    with pytest.raises(MachineError, match="refuses"):
+        port.read(1, GICD, 4)

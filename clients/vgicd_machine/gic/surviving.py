@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from vgicd_machine.errors import BusAbort, MachineError
 from vgicd_machine.gic.port import GicPort, Window
-
-FATAL_ASSERTION: Final = 0x20  # the status code of the wire, and of a domain in this process
+from vgicd_protocol.errors import Status
 
 
 class Surviving:
@@ -59,7 +57,8 @@ class Surviving:
 
     def _note(self, error: MachineError) -> None:
         """Raises `error` again unless it is an assertion's."""
-        if getattr(error.__cause__, "code", None) != FATAL_ASSERTION:
+        # The client's refusal and that of a domain in this process have the same codes.
+        if getattr(error.__cause__, "code", None) != Status.FATAL_ASSERTION:
             raise error
         if str(error) not in self.assertions:
             self.assertions.append(str(error))
