@@ -62,7 +62,8 @@ def test_every_source_file_has_one_subject() -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["vgicd", "protocol/vgicd_protocol", "clients/vgicd_client", "clients/vgicd_machine"]
+    "package",
+    ["vgicd", "protocol/vgicd_protocol", "clients/vgicd_client", "clients/vgicd_machine", "clients/vgicd_bridge"],
 )
 def test_a_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
