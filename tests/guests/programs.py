@@ -40,14 +40,22 @@ ECHO_UNTIL_Q = """
     54ffff61    b.ne    .-20
 """
 TICKS = """
+    d2a10004    mov     x4, #0x8000000          // GICD
+    52800021    mov     w1, #1
+    b9000081    str     w1, [x4]
+    52a10002    mov     w2, #0x8000000          // PPI 27
+    b9010082    str     w2, [x4, #0x100]
+    d2a10025    mov     x5, #0x8010000          // GICC
+    52801fe3    mov     w3, #0xff
+    b90004a3    str     w3, [x5, #4]
+    b90000a1    str     w1, [x5]
     d2a00202    mov     x2, #0x100000           // 17 ms
     d51be302    msr     cntv_tval_el0, x2
-    d2800021    mov     x1, #1
     d51be321    msr     cntv_ctl_el0, x1
     d503207f    wfi
-    17fffffc    b       .-16
+    17fffffd    b       .-12
 """
-"""Waits for its timer, again and again, but its interrupt is never enabled: each wait is a jump to the next."""
+"""Waits for its timer again and again; the interrupt wakes it and is not taken."""
 
 
 def say(text: str) -> str:
