@@ -40,6 +40,7 @@ _OURS: Final = {
     "-M": "the machine",
     "-machine": "the machine",
     "-smp": "one CPU",
+    "-cpu": "the CPU's model (--cpu)",
     "-m": "the memory (--memory)",
     "-accel": "the accelerator",
     "-enable-kvm": "the accelerator",

@@ -87,8 +87,7 @@ interrupt:                      // VIRQ and VFIQ never come here, only what QEMU
     b.hs    report
     ldr     x0, [sp, #IAR]      // SGI 15 has done its work
     str     w1, [x0, #4]        // GICC_EOIR
-0:
-    ldp     x0, x1, [sp, #X0]
+0:  ldp     x0, x1, [sp, #X0]
     eret
 
 report:                         // X1: INTID
@@ -157,7 +156,7 @@ await:
     wfi                         // SGI 15 of QEMU's GIC comes with the answer; that it is masked here does not matter
     b       0b
 
-1:    ldr     x0, [sp, #INTID]
+1:  ldr     x0, [sp, #INTID]
     mov     w1, #NO_INTID
     cmp     w0, w1
     b.eq    restore
@@ -210,7 +209,7 @@ trap:
 
     .balign VECTORS
 vectors:
-    .rept 8                     // from EL2 itself: nothing here can fault, what does is caught by the bridge's patience
+    .rept 8                     // from EL2 itself, where nothing faults
     vector  .
     .endr
     vector  synchronous         // from EL1 and EL0, AArch64
