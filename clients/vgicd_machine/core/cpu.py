@@ -300,6 +300,7 @@ class Cpu:
 
     def interrupted(self, *, fiq: bool) -> None:
         self.interrupts[fiq] += 1
+        self._polls = 0  # its handler does not wait for the counter
         if self._observer is not None:
             self._observer.interrupted(self.index, fiq=fiq)
 
