@@ -85,6 +85,10 @@ _ON_HOLE: Final = ctypes.CFUNCTYPE(
 _ON_INSTRUCTION: Final = ctypes.CFUNCTYPE(
     ctypes.c_uint32, Pointer, ctypes.c_int, ctypes.POINTER(_SystemRegister), Pointer
 )
+_ON_MAINTENANCE: Final = ctypes.CFUNCTYPE(  # CRn and CRm are the first two words
+    ctypes.c_uint32, Pointer, ctypes.c_int, ctypes.POINTER(ctypes.c_uint32), Pointer
+)
+_DC_ZVA: Final = (7, 4)
 
 
 class Hole(NamedTuple):
@@ -163,7 +167,7 @@ class Engine(Hooks):
         self._hook(unicorn_const.UC_HOOK_INSN, _ON_INSTRUCTION(self._msr), ctypes.c_int(arm64_const.UC_ARM64_INS_MSR))
         if maintenance:
             self._hook(
-                unicorn_const.UC_HOOK_INSN, _ON_INSTRUCTION(self._sys), ctypes.c_int(arm64_const.UC_ARM64_INS_SYS)
+                unicorn_const.UC_HOOK_INSN, _ON_MAINTENANCE(self._sys), ctypes.c_int(arm64_const.UC_ARM64_INS_SYS)
             )
 
     # -- registers and memory
@@ -415,8 +419,11 @@ class Engine(Hooks):
         return bool(self.system(CNTKCTL_EL1) >> (8 if crm == VIRTUAL_TIMER_CRM else 9) & 1)  # EL0VTEN, EL0PTEN
 
     def _sys(self, _handle: int, _register: int, operand: Any, _data: int) -> int:
+        crn, crm = operand[0], operand[1]
+        if (crn, crm) == _DC_ZVA:  # no maintenance, and there are hundreds of thousands
+            return 0
         try:
-            self._listener.maintained(operand.contents.crn, operand.contents.crm)
+            self._listener.maintained(crn, crm)
         except BaseException as error:
             self._fail(error)
         return 0
