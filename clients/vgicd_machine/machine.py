@@ -28,10 +28,13 @@ QUANTUM: Final = 10_000
 """Instructions of a CPU's turn among others; longer ones are hardly faster, shorter ones delay other CPUs less."""
 
 ALONE: Final = 100_000
-"""Instructions between looks at the outside world, when no other CPU waits for its turn."""
+"""Instructions between looks at the outside world, when no other CPU waits for its turn and nobody types."""
 
-NAP: Final = 1000
-"""Ticks by which time moves on when every CPU waits, and at least one of them with WFE: 16 microseconds."""
+NAP: Final = 6250
+"""Ticks by which time moves on when every CPU waits, and at least one of them with WFE: 100 microseconds.
+
+As if every CPU had its event stream on (DDI 0487 D11.2.5): nothing tells here whom an event is for.
+"""
 
 MAX_CPUS: Final = 8
 _CHECK_INTERVAL: Final = 0.25  # seconds of wall time between looks at the connection and the limit
@@ -112,7 +115,6 @@ class Machine:
             Cpu(n, board, self.time, self._timers, self._hypercall, self._semihost, self._is_alone, broadcast, observer)
             for n in range(cpus)
         ]
-        self._quantum = QUANTUM if cpus > 1 else ALONE
         self._random = random.Random(seed) if seed else None
 
     @property
@@ -171,8 +173,10 @@ class Machine:
     def _round(self) -> bool:
         """One turn for each CPU; False when none had anything to execute."""
         busy = False
+        typed = self._keyboard is not None and not self._keyboard.ended
+        usual = ALONE if len(self.cpus) == 1 and not typed else QUANTUM
         for cpu in self.cpus:
-            quantum = self._quantum if self._random is None else self._random.randint(1, 2 * self._quantum)
+            quantum = usual if self._random is None else self._random.randint(1, 2 * usual)
             if cpu.turn(quantum) and not cpu.napping:
                 busy = True
             if self._ended:

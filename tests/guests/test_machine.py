@@ -206,3 +206,60 @@ def test_a_seed_is_another_interleaving_and_always_the_same() -> None:
     counts = [counted(seed) for seed in (0, 1, 2, 3)]
     assert counts == [counted(seed) for seed in (0, 1, 2, 3)]
     assert len(set(counts)) > 2
+
+
+# The second CPU calls a function again and again and stores what it yields; the first then writes another function.
+MODIFY = """
+    52b08000    mov     w0, #0x84000000
+    11000c00    add     w0, w0, #3
+    32020000    orr     w0, w0, #0x40000000         // PSCI CPU_ON, 64 bits
+    d2800021    mov     x1, #1
+    10000222    adr     x2, .+68
+    aa1403e3    mov     x3, x20
+    d4000003    smc     #0
+    f9400686    ldr     x6, [x20, #8]
+    f10004df    cmp     x6, #1
+    54ffffc1    b.ne    .-8
+    100001c7    adr     x7, .+56
+    180001e8    ldr     w8, .+60
+    b90000e8    str     w8, [x7]
+    d50b7527    ic      ivau, x7
+    d5033f9f    dsb     sy
+    f9400686    ldr     x6, [x20, #8]
+    f10008df    cmp     x6, #2
+    54ffffc1    b.ne    .-8
+"""
+CALL = """
+    94000003    bl      .+12
+    f9000405    str     x5, [x0, #8]
+    17fffffe    b       .-8
+    d2800025    mov     x5, #1
+    d65f03c0    ret
+    d2800045    mov     x5, #2
+"""
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_code_that_one_cpu_writes_is_what_another_executes(seed: int) -> None:
+    machine = machine_on(FakeGic(), cpus=2, seed=seed)
+    machine.board.ram.write(BASE, words(START + MODIFY + OFF + CALL))
+    machine.run(BASE, VECTORS, seconds=10)
+    assert machine.board.ram.read(RESULTS + 8, 1) == b"\x02"
+
+
+def test_waiting_for_an_event_lets_time_pass() -> None:
+    gic = FakeGic()
+    gic.line_outputs = lambda intid, level, cpu: level
+    main = """
+    d2800026    mov     x6, #1
+    d36798c7    lsl     x7, x6, #25                 // half a second
+    d51be347    msr     cntv_cval_el0, x7
+    d51be326    msr     cntv_ctl_el0, x6
+    d503205f    wfe
+    d53be328    mrs     x8, cntv_ctl_el0
+    3617ffc8    tbz     w8, #2, .-8                 // ISTATUS
+    """
+    machine, _ = run(gic, START + main + OFF)
+    statistics = machine.statistics
+    assert statistics.ticks >= 1 << 25
+    assert statistics.instructions < statistics.ticks / 100
