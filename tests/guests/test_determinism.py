@@ -87,7 +87,10 @@ def test_three_runs_of_u_boot_are_one() -> None:
 
 @pytest.mark.long
 def test_linux_runs_twice_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`vgicctl run --deterministic` on one CPU; what that costs is what reading the counters does."""
+    """`vgicctl run --deterministic` on one CPU; its cost is that the machine is asked at each reading of a counter.
+
+    Several CPUs: test_linux.py.
+    """
     guest = linux(1)
     logs, costs = [], []
     for number in (1, 2):
@@ -109,8 +112,3 @@ def test_linux_runs_twice_alike(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert logs[0] == logs[1]
     with capsys.disabled():
         print(f"\n{costs[0]}")
-
-
-@pytest.mark.long
-def test_linux_on_several_cpus_is_the_same_in_a_daemon_and_in_process() -> None:
-    assert log_of(daemon, linux(CPUS)) == log_of(here, linux(CPUS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from tests.guests.interrupts import Cell, Console, compare, totals
 from tests.guests.recording import Lines, linux, recording
 from vgicd_client import private_daemon
 from vgicd_machine.gic.audit import Audit
+from vgicd_machine.gic.domain_port import DomainPort
 from vgicd_machine.gic.socket_port import open_port
 from vgicd_machine.machine import Statistics
 from vgicd_machine.run import Outcome
@@ -33,7 +35,9 @@ class Boot:
     statistics: Statistics
 
 
+@functools.cache
 def boot(cpus: int) -> Boot:
+    """Made once for all tests of this module."""
     guest = linux(cpus, tests_itself=cpus == 1)
     log = Lines()
     console = Console()
@@ -93,3 +97,10 @@ def test_the_audits_acknowledges_are_the_logs(booted: Boot) -> None:
         for intid, count in report.acknowledged.items()
     }
     assert counted == acknowledged
+
+
+def test_a_second_boot_is_the_same_with_the_interrupt_controller_in_this_process() -> None:
+    """Several CPUs, and not one operation differs in kind, value, outputs or time. One CPU: test_determinism.py."""
+    log = Lines()
+    assert recording(DomainPort(vcpus=4, spis=256), linux(4), log).perform(LIMIT).status == 0
+    assert log.lines == boot(4).log

@@ -7,7 +7,7 @@
 
 typedef unsigned long word;
 
-enum { IOCTL = 29, OPENAT = 56, CLOSE = 57, READ = 63, WRITE = 64, PPOLL = 73, EXIT_GROUP = 94 };
+enum { IOCTL = 29, OPENAT = 56, CLOSE = 57, READ = 63, WRITE = 64, PPOLL = 73, EXIT_GROUP = 94, CLOCK_GETTIME = 113 };
 enum { STDIN = 0, STDOUT = 1, STDERR = 2 };
 enum { O_RDONLY = 0, O_WRONLY = 1 };
 enum { TCGETS = 0x5401, TCSETSW = 0x5403, TCSBRK = 0x5409, TIOCMBIS = 0x5416, TIOCMBIC = 0x5417 };
