@@ -61,7 +61,7 @@ PROGRAMS: Final = (
     Program("hello", ("hello.S",)),
     Program("entry", _c("entry")),
     Program("entry-elf", _c("entry"), ("-O2", "-DFIRST=1"), flat=False),
-    Program("tree", _c("tree"), ("-O0",), append="one two=3 -- \"four five\""),
+    Program("tree", _c("tree"), ("-O0",), append='one two=3 -- "four five"'),
     Program("tree-elf", _c("tree"), ("-Os",), flat=False, base=0x4010_0000),
     Program("tree-four", _c("tree"), cpus=4, long=True),
     Program("low", _c("clocks"), flat=False, base=0x4000_0000, long=True),
