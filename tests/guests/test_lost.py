@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.guests.programs import SPIN, TALK, TICKS, UART, WAIT, program, say
+from tests.tools import require_fetched
 from vgicd_client import PrivateDaemon, private_daemon
 from vgicd_client.daemon import START_DEADLINE
+from vgicd_machine import guests
 from vgicd_machine.errors import CannotResume, GicLost
 
 SOON = 5.0
@@ -87,6 +89,29 @@ def test_a_killed_daemon_on_tcp_ends_the_run(tmp_path: Path, daemon: PrivateDaem
     with running(tmp_path, WAIT, "--connect", daemon.listening("tcp"), "--patience", "60") as run:
         os.kill(daemon.pid, signal.SIGKILL)
         assert ADVICE in end_of(run, time.monotonic())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("cpus", [1, 4])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_linux_loses_its_daemon_in_the_middle_of_booting(tmp_path: Path, cpus: int, number: signal.Signals) -> None:
+    require_fetched("linux")
+    console = tmp_path / "console"
+    with private_daemon(vcpus=cpus, spis=256) as daemon:
+        command = [str(Path(sys.executable).with_name("vgicctl")), "run", str(guests.fetched("linux"))]
+        command += ["--append", "console=ttyAMA0 earlycon=pl011,0x9000000", "--connect", daemon.address]
+        with console.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.PIPE) as run:
+            try:
+                deadline = time.monotonic() + 120
+                while b"smp: Brought up" not in console.read_bytes():
+                    assert time.monotonic() < deadline
+                    assert run.poll() is None
+                    time.sleep(0.05)
+                os.kill(daemon.pid, number)
+                assert ADVICE in end_of(run, time.monotonic())
+            finally:
+                run.kill()
+                os.kill(daemon.pid, signal.SIGCONT)
 
 
 def test_a_killed_private_daemon_is_told_with_what_ended_it(tmp_path: Path) -> None:
