@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.guests.fakes import words
+from tests.guests.programs import SYSTEM_OFF, UART, WAIT, program, say
+from tests.guests.trees import flatten
 from vgicd_client import Client, PrivateDaemon, Space, connect, private_daemon, regs
+from vgicd_client.ctl.main import main as vgicctl
 from vgicd_machine import guests
-from vgicd_machine.errors import GicLost, ImageError, MachineError, MissingPart, TimeLimit
+from vgicd_machine.command import main
+from vgicd_machine.errors import Deadlock, GicLost, ImageError, MachineError, MissingPart, TimeLimit, statuses
 from vgicd_machine.gic.socket_port import open_port, reset
 
 
@@ -70,13 +76,6 @@ def off(tmp_path: Path) -> str:
     path = tmp_path / "off.bin"
     path.write_bytes(words(SYSTEM_OFF))
     return str(path)
-
-
-SYSTEM_OFF = """
-    52b08000    mov     w0, #0x84000000
-    11002000    add     w0, w0, #8
-    d4000002    hvc     #0
-"""
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +155,59 @@ def test_guest_that_is_not_there() -> None:
 def test_every_failure_has_its_own_status() -> None:
     kinds = MachineError.__subclasses__()
     assert len({kind.status for kind in kinds} | {MachineError.status}) == len(kinds) + 1
+    assert [int(status) for status, _ in statuses()] == sorted({kind.status for kind in kinds} | {MachineError.status})
+
+
+def test_help_lists_every_status_under_both_names() -> None:
+    runner = CliRunner()
+    for command, arguments in ((main, ["-h"]), (vgicctl, ["run", "-h"])):
+        shown = runner.invoke(command, arguments).output
+        for status, meaning in statuses():
+            assert re.search(rf"^  {status} +{re.escape(meaning[:30])}", shown, re.MULTILINE), status
+
+
+def test_the_device_tree_is_written_and_nothing_runs(endless: str, tmp_path: Path) -> None:
+    tree = tmp_path / "tree.dtb"
+    assert run(endless, "--in-process", "--cpus", "2", "--append", "x=1", "--dump-dtb", str(tree)) == (0, "")
+    found = flatten(tree.read_bytes())
+    assert (found["/chosen/bootargs"], "/cpus/cpu@1/" in found) == (b"x=1\0", True)
+    status, stderr = run(endless, "--in-process", "--dump-dtb", str(tmp_path / "no" / "tree"))
+    assert (status, "cannot write the device tree to" in stderr) == (ImageError.status, True)
+
+
+def test_a_log_that_cannot_be_written_is_a_sentence(endless: str, tmp_path: Path) -> None:
+    status, stderr = run(endless, "--in-process", "--log", str(tmp_path / "no" / "log"))
+    assert (status, "cannot write the operation log" in stderr) == (MachineError.status, True)
+
+
+@pytest.mark.parametrize(("said", "status"), [("7", 7), ("130", 119)])
+def test_the_guests_status_is_the_commands_below_the_machines(tmp_path: Path, said: str, status: int) -> None:
+    image = program(tmp_path, UART + say(f"EXIT: STATUS={said}\n") + SYSTEM_OFF)
+    ended, stderr = run(image, "--in-process")
+    assert (ended, "becomes 119" in stderr) == (status, said == "130")
+
+
+def test_a_guest_that_has_told_its_status_and_waits_for_nothing_has_ended(tmp_path: Path) -> None:
+    image = program(tmp_path, UART + say("EXIT: STATUS=1\n") + WAIT)
+    status, stderr = run(image, "--in-process")
+    assert (status, "waits for nothing, which ends the run" in stderr) == (1, True)
+    assert run(program(tmp_path, WAIT), "--in-process")[0] == Deadlock.status
+
+
+def test_statistics_and_audit_are_told_on_standard_error(off: str) -> None:
+    status, stderr = run(off, "--in-process", "--stats", "--audit")
+    assert status == 0
+    for wanted in (r"s of the guest's time in", r"\d+ instructions", r"CPU 0: 0 IRQs \(0 for nothing\)"):
+        assert re.search(wanted, stderr), wanted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--private", "--in-process"], "--private and --in-process exclude each other"),
+        (["--deterministic", "--paced"], "--deterministic and --paced exclude each other"),
+    ],
+)
+def test_what_cannot_be_both_is_refused(endless: str, arguments: list[str], sentence: str) -> None:
+    status, stderr = run(endless, *arguments)
+    assert (status, sentence in stderr) == (2, True)
