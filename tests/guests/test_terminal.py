@@ -172,7 +172,7 @@ def test_a_reset_reboots_if_asked_for_and_reads_the_image_anew(tmp_path: Path) -
     done = piped(image, "--in-process", "--input", keys=b"q")
     assert (done.returncode, done.stdout) == (0, b"boot\nq")
     assert b"the guest asked for a reset, which ends the run" in done.stderr
-    done = piped(image, "--input", "--on-reset", "reboot", "--timeout", "2", keys=b"xq.yq.")
+    done = piped(image, "--input", "--on-reset", "reboot", "--timeout", "1", keys=b"xq.yq.")
     assert re.fullmatch(rb"boot\nxqboot\n\.?yqboot\n\.?", done.stdout), "what was in the UART is lost by a reset"
     assert b"not switched itself off" in done.stderr
 
