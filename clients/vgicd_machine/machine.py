@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from vgicd_machine.board import pl031, psci
 from vgicd_machine.board.board import Board
@@ -19,7 +19,8 @@ from vgicd_machine.board.semihosting import Semihosting
 from vgicd_machine.board.timers import FREQUENCY, Timers
 from vgicd_machine.core.cpu import Cpu, Observer, Time
 from vgicd_machine.core.engine import Engine
-from vgicd_machine.errors import Deadlock, MachineError, TimeLimit
+from vgicd_machine.core.traps import Trap
+from vgicd_machine.errors import Deadlock, GuestFault, MachineError, TimeLimit
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.host.keyboard import Keyboard
 from vgicd_machine.host.pace import AHEAD, Pace
@@ -59,6 +60,35 @@ class Statistics:
     """Of wall time, in `Machine.run`."""
 
 
+class Debugger(Protocol):
+    """Whoever may stop the machine and look at it. While a method of theirs has not returned nothing moves."""
+
+    attached: bool
+    """Whether there is anybody; else only `look` is called."""
+    held: float
+    """Seconds of wall time that the guest has stood still for them."""
+
+    def begin(self, machine: Machine) -> None:
+        """`machine` is about to execute its first instruction."""
+
+    def look(self) -> None:
+        """Between rounds: do they want something?"""
+
+    def may_run(self, cpu: int) -> bool: ...
+
+    def steps(self, cpu: int) -> bool:
+        """Whether its turns are to be cut short after every instruction."""
+
+    def trapped(self, cpu: int, trap: Trap) -> None:
+        """Its turn was cut short."""
+
+    def failed(self, cpu: int | None, error: MachineError) -> None:
+        """The machine cannot go on, because of `cpu`, if it is one's fault: the last chance to look at it."""
+
+    def waits(self, seconds: float) -> bool:
+        """Some CPU may not run, and nothing else can happen: wait for what they want. False if every CPU may run."""
+
+
 class Machine:
     """`cpus` (1..8) CPUs on `board`, whose interrupt controller is `port`.
 
@@ -68,7 +98,8 @@ class Machine:
     has to raise one.  What `keyboard` has to say reaches the UART as fast as the guest reads it.  With a `pace` the
     guest's time keeps to its clock.  `observer` hears what the CPUs do about their interrupts.  `clock` is where
     the machine keeps its time, for whoever needs to know it before there is a machine.  `command` is
-    what semihosting tells the guest of its command line.
+    what semihosting tells the guest of its command line.  A run that `debugger` stops, steps and looks at executes
+    what it would without, unless some CPUs are kept from running while others do, or something is written.
     """
 
     def __init__(
@@ -84,6 +115,7 @@ class Machine:
         observer: Observer | None = None,
         clock: Time | None = None,
         command: str = "",
+        debugger: Debugger | None = None,
     ) -> None:
         if not 1 <= cpus <= MAX_CPUS:
             raise MachineError(f"{cpus} CPUs: a GICv2 has 1 to {MAX_CPUS}")
@@ -94,6 +126,7 @@ class Machine:
         self._timers = Timers(cpus, port.line, self._show_timer)
         self._patience = patience
         self._keyboard = keyboard
+        self._debugger = debugger
         self._pace = pace
         self._ended = False
         self._waited_for = 0.0
@@ -152,9 +185,14 @@ class Machine:
         self.cpus[0].switch_on(entry, context)
         end = None if seconds is None else time.monotonic() + seconds
         look = 0.0
+        debugger = self._debugger
+        if debugger is not None:
+            debugger.begin(self)
         if self._pace is not None:
             self._pace.ahead(self.now)
         while not self._ended:
+            if debugger is not None:
+                debugger.look()
             if not self._round():
                 self._idle()
             else:
@@ -167,7 +205,8 @@ class Machine:
             if wall >= look:
                 look = wall + _CHECK_INTERVAL
                 self.port.check()
-                if end is not None and wall >= end:
+                held = 0 if debugger is None else debugger.held
+                if end is not None and wall - held >= end:
                     raise TimeLimit(f"the guest has not switched itself off within {seconds:g} seconds")
 
     def _round(self) -> bool:
@@ -177,11 +216,30 @@ class Machine:
         usual = ALONE if len(self.cpus) == 1 and not typed else QUANTUM
         for cpu in self.cpus:
             quantum = usual if self._random is None else self._random.randint(1, 2 * usual)
-            if cpu.turn(quantum) and not cpu.napping:
+            if self._turn(cpu, quantum) and not cpu.napping:
                 busy = True
             if self._ended:
                 break
         return busy or self._ended
+
+    def _turn(self, cpu: Cpu, quantum: int) -> bool:
+        """`Cpu.turn`, to its end: a debugger may cut it short, and let the CPU go on with it."""
+        debugger = self._debugger
+        if debugger is None or not debugger.attached:
+            return cpu.turn(quantum)
+        busy = False
+        while debugger.may_run(cpu.index):
+            cpu.stepping = debugger.steps(cpu.index)
+            try:
+                busy |= cpu.turn(quantum)
+            except GuestFault as error:
+                debugger.failed(cpu.index, error)
+                raise
+            if self._ended or cpu.cut is None:
+                break
+            debugger.trapped(cpu.index, cpu.cut)
+        cpu.stepping = False
+        return busy
 
     def _idle(self) -> None:
         due = self._timers.due
@@ -195,8 +253,13 @@ class Machine:
                 step = min(_CHECK_INTERVAL, self._patience - self._waited_for)
                 self._waited_for = 0 if self.port.wait(step) else self._waited_for + step
                 return
+            if self._debugger is not None and self._debugger.attached and self._debugger.waits(_CHECK_INTERVAL):
+                return
             states = ", ".join(f"CPU {cpu.index} {'waits' if cpu.on else 'is off'}" for cpu in self.cpus)
-            raise Deadlock(f"nothing can wake the guest: {states}, no timer runs and no interrupt is asserted")
+            deadlock = Deadlock(f"nothing can wake the guest: {states}, no timer runs and no interrupt is asserted")
+            if self._debugger is not None and self._debugger.attached:
+                self._debugger.failed(None, deadlock)
+            raise deadlock
         to = due if self._pace is None else self._waited(self._pace, due)
         self._jumped += to - self.now
         self.time.now = to
@@ -223,6 +286,26 @@ class Machine:
             for cpu in self.cpus:
                 if cpu.index != origin:
                     cpu.invalidate(code=code)
+
+    # -- what a debugger looks at, and writes
+
+    @property
+    def timers(self) -> Timers:
+        return self._timers
+
+    def still(self) -> None:
+        """Nothing moves, for how long nobody knows: see that the interrupt controller is there, and who ends the run.
+
+        Raises as `run` does.
+        """
+        self.port.check()
+        if self._keyboard is not None:
+            self._keyboard.take(0)
+
+    def forget_code(self) -> None:
+        """Memory was written by somebody else: what was translated of it is void."""
+        for cpu in self.cpus:
+            cpu.invalidate(code=True)
 
     def _show_timer(self, cpu: int, crm: int, control: int, compare: int) -> None:
         self.cpus[cpu].show_timer(crm, control, compare)

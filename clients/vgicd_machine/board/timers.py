@@ -75,6 +75,10 @@ class Timers:
         self._show(cpu, crm, timer.control, timer.compare)
         self._update(now)
 
+    def timer(self, cpu: int, crm: int) -> Timer:
+        """What is in the registers with `crm`, to be looked at."""
+        return self._timers[cpu][crm]
+
     def reset(self, cpu: int, now: int) -> None:
         """As a CPU that is switched on finds them: disabled."""
         for timer in self._timers[cpu].values():

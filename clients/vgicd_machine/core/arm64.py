@@ -18,6 +18,7 @@ class SystemRegister(NamedTuple):
 SCTLR_EL1: Final = SystemRegister(3, 0, 1, 0, 0)
 SPSR_EL1: Final = SystemRegister(3, 0, 4, 0, 0)
 ELR_EL1: Final = SystemRegister(3, 0, 4, 0, 1)
+CONTEXTIDR_EL1: Final = SystemRegister(3, 0, 13, 0, 1)
 CNTKCTL_EL1: Final = SystemRegister(3, 0, 14, 1, 0)
 VBAR_EL1: Final = SystemRegister(3, 0, 12, 0, 0)
 VMPIDR_EL2: Final = SystemRegister(3, 4, 0, 0, 5)

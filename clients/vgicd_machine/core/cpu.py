@@ -6,7 +6,7 @@ controller's outputs are after every access; the devices; time; waiting; and acc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple, Protocol
 
 from vgicd_machine.board.board import Board
@@ -14,6 +14,7 @@ from vgicd_machine.board.timers import Timers
 from vgicd_machine.core import arm64, engine
 from vgicd_machine.core.arm64 import SystemRegister
 from vgicd_machine.core.engine import Engine, Hole
+from vgicd_machine.core.traps import Trap, Watch
 from vgicd_machine.errors import BusAbort, GuestFault
 
 HANDOVER: Final = 500
@@ -117,6 +118,13 @@ class Cpu:
         self._outputs = 0  # of the interrupt controller, as last seen
         self._lines = 0
         self._done = False  # the turn ends with the slice
+        self._end = 0  # of the turn, in time
+        self._left = 0  # instructions of a slice that was cut short
+        self.cut: Trap | None = None
+        """Why a debugger has cut the last turn short, if it has."""
+        self.stepping = False
+        """Turns are cut short after every instruction."""
+        self._traps: tuple[Collection[int], Collection[Watch]] = (), ()
         self._refusal: _Refusal | None = None
         self._stale_code = self._stale_tlb = False
 
@@ -150,12 +158,20 @@ class Cpu:
         core.set_system(arm64.CNTHCTL_EL2, 3)
         core.write(engine.X0, context)
         core.write(engine.PC, entry)
+        core.set_traps(*self._traps, tidy=True)
         self._engine = core
         self.halted = self.napping = False
 
     def switch_off(self) -> None:
         """Forget everything; `switch_on` begins anew."""
         self._engine = None
+        self._left = 0
+
+    def trap(self, breakpoints: Collection[int], watches: Collection[Watch], *, tidy: bool) -> None:
+        """Between turns: from now on, whenever it is on, `Engine.set_traps`."""
+        self._traps = breakpoints, watches
+        if self._engine is not None:
+            self._engine.set_traps(breakpoints, watches, tidy=tidy)
 
     def invalidate(self, *, code: bool) -> None:
         """Another CPU has broadcast an invalidation of the TLBs, or of the instruction caches: before the next slice.
@@ -174,23 +190,33 @@ class Cpu:
     def turn(self, budget: int) -> bool:
         """Execute about `budget` instructions, in time; False when there is nothing to execute.
 
-        The turn ends early when the CPU waits, or has changed what the machine as a whole does next.
+        The turn ends early when the CPU waits, or has changed what the machine as a whole does next.  A debugger may
+        cut it short (`cut`): the next call goes on with it, whatever its `budget`, as if nothing had been.
         """
         time, timers = self._time, self._timers
-        end = time.now + budget
-        self._done = self.napping = False
+        if self.cut is None:
+            self._end = time.now + budget
+            self._left = 0
+            self._done = self.napping = False
+        self.cut = None
         busy = False
-        while time.now < end and (core := self._engine) is not None:
-            if self.halted:
-                if not self.lines:
+        while (core := self._engine) is not None:
+            if not self._left:
+                if self._done or time.now >= self._end:
                     break
-                self.halted = False
-            limit = end if timers.due is None else max(time.now + 1, min(end, timers.due))
-            spent = self._slice(core, limit - time.now)
+                if self.halted:
+                    if not self.lines:
+                        break
+                    self.halted = False
+                limit = self._end if timers.due is None else max(time.now + 1, min(self._end, timers.due))
+                self._left = limit - time.now
+            spent = self._slice(core, self._left)
             time.now += spent  # which may have jumped within the slice
             timers.advance(time.now)
             busy = True
-            if self._done:
+            self._left = 0
+            if core.trap is not None:
+                self.cut, self._left = core.trap, 0 if core.hole is not None else core.left
                 break
         return busy
 
@@ -203,7 +229,7 @@ class Cpu:
         self.slices += 1
         self._time.running = core
         try:
-            spent = core.run(count)
+            spent = core.run(count, step=self.stepping)
         finally:
             self._time.running = None
         if self._refusal is not None:

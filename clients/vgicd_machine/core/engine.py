@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Collection
 from typing import Any, Final, NamedTuple, Protocol
 
 from vgicd_machine.core import internals
 from vgicd_machine.core.arm64 import (
     CNTKCTL_EL1,
+    CONTEXTIDR_EL1,
     EC_TRAPPED_WFX,
     ESR_IL,
     SEMIHOSTING_HLT,
@@ -25,6 +27,7 @@ from vgicd_machine.core.arm64 import (
     exception_level,
 )
 from vgicd_machine.core.internals import LAYOUT, Hooks, Pointer
+from vgicd_machine.core.traps import BREAK, SPAN, STEP, Trap, Traps, Watch, is_exclusive
 from vgicd_machine.errors import GuestFault, MachineError
 
 # isort: split
@@ -41,6 +44,9 @@ GENERAL: Final[tuple[int, ...]] = (
     arm64_const.UC_ARM64_REG_X30,
 )
 """X0 to X30, whose identifiers are not consecutive."""
+_V0: Final[int] = arm64_const.UC_ARM64_REG_V0
+_STACKS: Final[tuple[int, int]] = arm64_const.UC_ARM64_REG_SP_EL0, arm64_const.UC_ARM64_REG_SP_EL1
+_UNDONE: Final = (*GENERAL, SP, PC)
 
 _SYSTEM: Final[int] = arm64_const.UC_ARM64_REG_CP_REG
 _UNMAPPED: Final[int] = (
@@ -81,6 +87,10 @@ _ON_LOAD: Final = ctypes.CFUNCTYPE(ctypes.c_uint64, Pointer, ctypes.c_uint64, ct
 _ON_STORE: Final = ctypes.CFUNCTYPE(None, Pointer, ctypes.c_uint64, ctypes.c_uint, ctypes.c_uint64, Pointer)
 _ON_HOLE: Final = ctypes.CFUNCTYPE(
     ctypes.c_bool, Pointer, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, Pointer
+)
+_ON_REACHED: Final = ctypes.CFUNCTYPE(None, Pointer, ctypes.c_uint64, ctypes.c_uint32, Pointer)
+_ON_TOUCHED: Final = ctypes.CFUNCTYPE(
+    None, Pointer, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, Pointer
 )
 _ON_INSTRUCTION: Final = ctypes.CFUNCTYPE(
     ctypes.c_uint32, Pointer, ctypes.c_int, ctypes.POINTER(_SystemRegister), Pointer
@@ -162,6 +172,13 @@ class Engine(Hooks):
         """After `run`: WFE has ended it."""
         self.hole: Hole | None = None
         """After `run`: the access to nothing that ended it, with the PC at its instruction."""
+        self.trap: Trap | None = None
+        """After `run`: why it was cut short for a debugger, if it was."""
+        self._planned = 0  # as `_stop_after`, had nobody asked for a step or a trap
+        self._stepping = False
+        self._traps = Traps()
+        self._trap_hooks: list[tuple[Any, ctypes.c_size_t]] = []
+        self._before: tuple[int, ...] | None = None  # registers, to be put back after an access that is watched
         self._hook(unicorn_const.UC_HOOK_INTR, _ON_EXCEPTION(self._excepted))
         self._hook(_UNMAPPED, _ON_HOLE(self._missed))
         self._hook(unicorn_const.UC_HOOK_INSN, _ON_INSTRUCTION(self._msr), ctypes.c_int(arm64_const.UC_ARM64_INS_MSR))
@@ -273,18 +290,26 @@ class Engine(Hooks):
     def end_slice(self, after: int = 0) -> None:
         """Within a slice: let it end, at the latest, `after` instructions after the present one."""
         end = self._begun.value + after
+        self._planned = min(self._planned, end)
         self._stop_after.value = min(self._stop_after.value, end)
 
-    def run(self, count: int) -> int:
+    @property
+    def left(self) -> int:
+        """Instructions of the last slice that a trap, or a step, has kept from being executed in it."""
+        return max(0, self._planned - self.executed)
+
+    def run(self, count: int, *, step: bool = False) -> int:
         """Execute `count` instructions from the PC, or fewer when something ends the slice; yields how many.
 
-        Afterwards `call`, `waiting`, `yielding` and `hole` say what ended it, if one of them did.
+        Afterwards `call`, `waiting`, `yielding`, `hole` and `trap` say what ended it, if one of them did.  With `step`
+        it is cut short after one instruction, or before the first one of an interrupt's vector.
         """
-        self.call = self.hole = None
+        self.call = self.hole = self.trap = self._before = None
         self.waiting = self.yielding = False
+        self._planned, self._stepping = count, step
         outer, internals.current.hooks = internals.current.hooks, self
         try:
-            error = uclib.uc_emu_start(self._handle, self.read(PC), 0, 0, count)
+            error = uclib.uc_emu_start(self._handle, self.read(PC), 0, 0, 1 if step else count)
         finally:
             internals.current.hooks = outer
         if self._failure is not None:
@@ -292,6 +317,10 @@ class Engine(Hooks):
             raise failure
         if error and self.hole is None:
             raise MachineError(f"Unicorn gave up at {self.read(PC):#x}: error {error}")
+        if self._before is not None:
+            self._undo(self._before)
+        if self.trap is None and step:
+            self.trap = STEP
         return self.executed
 
     def abort(self, *, fetch: bool, syndrome: int, address: int) -> None:
@@ -300,6 +329,87 @@ class Engine(Hooks):
         self._number.value = PREFETCH_ABORT if fetch else DATA_ABORT
         internals.take_exception(self._cpu)
         self._number.value = _NONE
+
+    def vector(self, number: int) -> int:
+        """V0 to V31, 128 bits."""
+        uclib.uc_reg_read(self._handle, _V0 + number, self._buffer)
+        return int.from_bytes(self._buffer.raw[:16], "little")
+
+    def set_vector(self, number: int, value: int) -> None:
+        uclib.uc_reg_write(self._handle, _V0 + number, value.to_bytes(16, "little"))
+
+    def stack(self, level: int) -> int:
+        """SP_EL0 or SP_EL1."""
+        return self.read(SP if self._stack_in_use == level else _STACKS[level])
+
+    def set_stack(self, level: int, value: int) -> None:
+        self.write(SP if self._stack_in_use == level else _STACKS[level], value)
+
+    def set_pstate(self, value: int) -> None:
+        """Change PSTATE, with the stack pointer that goes with it. EL0 and EL1 in AArch64 only."""
+        self.write(_STACKS[self._stack_in_use], self.read(SP))
+        self.write(PSTATE, value)
+        self.write(SP, self.read(_STACKS[self._stack_in_use]))
+        self.set_system(CONTEXTIDR_EL1, self.system(CONTEXTIDR_EL1))  # storing any has the core look at PSTATE anew
+
+    @property
+    def _stack_in_use(self) -> int:
+        return self.read(PSTATE) & 1  # SPSel, which is 0 at EL0
+
+    # -- traps
+
+    def set_traps(self, breakpoints: Collection[int], watches: Collection[Watch], *, tidy: bool) -> None:
+        """Between slices: stop before the instructions at virtual `breakpoints`, and at accesses to `watches`.
+
+        What is no longer wanted costs nothing any more only if `tidy`: to go without is a flush of the engine.
+        """
+        traps = self._traps
+        traps.want(breakpoints, watches)
+        if not traps.is_to_be_hooked(tidy=tidy):
+            return
+        for _, handle in self._trap_hooks:
+            uclib.uc_hook_del(self._handle, handle)
+        self._trap_hooks = [
+            *(self._hook_trap(unicorn_const.UC_HOOK_CODE, _ON_REACHED(self._reached), at, at) for at in breakpoints),
+            *(self._hook_watch(watch) for watch in watches),
+        ]
+        traps.hooked = traps.wanted
+        self.flush_code()  # only what is translated from now on asks for them
+
+    def _hook_watch(self, watch: Watch) -> tuple[Any, ctypes.c_size_t]:
+        kind = (unicorn_const.UC_HOOK_MEM_READ if watch.reads else 0) | (
+            unicorn_const.UC_HOOK_MEM_WRITE if watch.writes else 0
+        )
+        first, last = max(0, watch.address - SPAN + 1), watch.address + watch.size - 1
+        return self._hook_trap(kind, _ON_TOUCHED(self._touched), first, last)
+
+    def _hook_trap(self, kind: int, callback: Any, first: int, last: int) -> tuple[Any, ctypes.c_size_t]:
+        return callback, self._add_hook(kind, callback, first, last)
+
+    def _reached(self, _handle: int, address: int, _size: int, _data: int) -> None:
+        if address in self._traps.breakpoints:
+            self.trap = BREAK
+            self._stop_after.value = self._begun.value - 1  # the count runs ahead: this one has not happened
+            uclib.uc_emu_stop(self._handle)
+
+    def _touched(self, _handle: int, kind: int, address: int, size: int, _value: int, _data: int) -> None:
+        try:
+            watch = self._traps.watched(address, size, write=kind == unicorn_const.UC_MEM_WRITE)
+            if watch is None or self.trap is not None:
+                return
+            self.trap = Trap(watch)
+            word = self.instruction(self.read(PC))
+            if word is not None and not is_exclusive(word):
+                self._before = tuple(self.read(register) for register in _UNDONE)
+            self._stop_after.value = min(self._stop_after.value, self._begun.value)
+        except BaseException as error:
+            self._fail(error)
+
+    def _undo(self, before: tuple[int, ...]) -> None:
+        """The last instruction has not happened: it will do to memory what it has done already."""
+        for register, value in zip(_UNDONE, before, strict=True):
+            self.write(register, value)
+        self._begun.value = self.executed - 1
 
     # -- what the core calls
 
@@ -312,6 +422,8 @@ class Engine(Hooks):
 
     def entered(self, _cpu: int) -> None:
         try:
+            if self._stepping:
+                self._stop_after.value = min(self._stop_after.value, self._begun.value)
             self._listener.interrupted(fiq=self._number.value == _FIQ)
         except BaseException as error:
             self._fail(error)
@@ -345,15 +457,20 @@ class Engine(Hooks):
 
     def _hook(self, kind: int, callback: Any, *more: Any) -> None:
         self._hooks.append(callback)
+        self._add_hook(kind, callback, 1, 0, *more)  # everywhere
+
+    def _add_hook(self, kind: int, callback: Any, first: int, last: int, *more: Any) -> ctypes.c_size_t:
         handle = ctypes.c_size_t()
         error = uclib.uc_hook_add(
             self._handle, ctypes.byref(handle), kind, ctypes.cast(callback, Pointer), None,
-            ctypes.c_uint64(1), ctypes.c_uint64(0), *more,
+            ctypes.c_uint64(first), ctypes.c_uint64(last), *more,
         )  # fmt: skip
         if error:
             raise MachineError(f"Unicorn refuses a hook of kind {kind}: error {error}")
+        return handle
 
     def _excepted(self, _handle: int, number: int, _data: int) -> None:
+        self._before = None
         try:
             if number in {HYPERVISOR_CALL, MONITOR_CALL}:
                 self.call = number
@@ -393,6 +510,7 @@ class Engine(Hooks):
     def _missed(self, _handle: int, kind: int, address: int, _size: int, _value: int, _data: int) -> bool:
         rom = kind == unicorn_const.UC_MEM_WRITE_PROT
         write = rom or kind == unicorn_const.UC_MEM_WRITE_UNMAPPED
+        self._before = None
         self.hole = Hole(address, kind == unicorn_const.UC_MEM_FETCH_UNMAPPED, write, rom)
         return False
 
