@@ -108,6 +108,7 @@ struct vgicd {
     char error[TEXT_LIMIT + FIELD_LIMIT + 64];
     char address[320];
 
+    uint32_t frame_limit; /* the daemon's, once it has said it */
     size_t begin, end; /* of what has been received and not digested */
     struct vgicd_info info;
     struct vgicd_event events[EVENTS_KEPT];
@@ -198,7 +199,7 @@ static uint64_t wide(struct cursor *cursor)
 }
 
 /* A string of at most `limit` bytes into `text`, which has room for one more: printable ASCII, or a `sentence` in UTF-8
- * of which no byte moves a terminal's cursor. */
+ * of which no character, C0 or C1, moves a terminal's cursor. */
 static void string(struct cursor *cursor, char *text, size_t limit, int sentence)
 {
     const unsigned char *bytes;
@@ -209,7 +210,8 @@ static void string(struct cursor *cursor, char *text, size_t limit, int sentence
     if ((bytes = skip(cursor, length)) == NULL)
         return;
     for (i = 0; i < length; i++) {
-        const int control = bytes[i] < 0x20 || bytes[i] == 0x7F;
+        const int is_c1 = bytes[i] >= 0x80 && bytes[i] < 0xA0 && i && bytes[i - 1] == 0xC2;
+        const int control = bytes[i] < 0x20 || bytes[i] == 0x7F || is_c1;
         if (!sentence && (control || bytes[i] > 0x7F))
             cursor->bad = 1;
         text[i] = control ? '?' : (char)bytes[i];
@@ -377,8 +379,9 @@ static int message(struct vgicd *gic, unsigned opcode, unsigned status, uint32_t
         return status ? broken(gic, "events with a status") : keep_events(gic, reply.body, reply.length);
     if (opcode == VGICD_OP_ERROR) {
         const char *why = parse_error(gic, &reply, text) < 0 ? vgicd_status_text(status) : text;
+        const int result = gic->opcode == VGICD_OP_HELLO ? VGICD_REFUSED : VGICD_BROKEN;
         gic->status = status;
-        return drop(gic, VGICD_BROKEN, "the daemon ended the connection: %s", why);
+        return drop(gic, result, "the daemon ended the connection: %s", why);
     }
     if (opcode == VGICD_OP_BYE && id == 0) {
         gic->departing = 1;
@@ -629,7 +632,7 @@ static void next_request(struct vgicd *gic, unsigned opcode)
 static int exchange(struct vgicd *gic, unsigned opcode, unsigned flags, const unsigned char *body, size_t length,
                     int64_t extra_ms)
 {
-    const size_t room = gic->info.frame_limit - VGICD_HEAD_BYTES;
+    const size_t room = gic->frame_limit - VGICD_HEAD_BYTES;
     char text[TEXT_LIMIT + 1];
     int result;
     next_request(gic, opcode);
@@ -827,6 +830,8 @@ int vgicd_wait(struct vgicd *gic, uint16_t outputs, uint32_t milliseconds)
     put16(body + IN_REQUEST(VGICD_WAIT_OUTPUTS), outputs);
     put32(body + IN_REQUEST(VGICD_WAIT_MILLISECONDS), milliseconds);
     result = exchange(gic, VGICD_OP_WAIT, 0, body, sizeof body, milliseconds);
+    if (result == VGICD_OK && gic->reply.length)
+        return misread(gic, "a reply whose body has not its length");
     return result == VGICD_REFUSED && gic->status == VGICD_STATUS_TIMEOUT ? VGICD_TIMEOUT : result;
 }
 
@@ -882,10 +887,10 @@ int vgicd_wait_change(struct vgicd *gic, int milliseconds)
             return result;
         if (gic->outputs != before)
             return VGICD_OK;
-        if (result && (deadline < 0 || microseconds() < deadline))
-            continue;
-        if ((result = sleep_until(gic, POLLIN, deadline)) <= 0)
-            return result < 0 ? result : VGICD_TIMEOUT;
+        if (deadline >= 0 && microseconds() >= deadline) /* however much else there is to take in */
+            return VGICD_TIMEOUT;
+        if (!result && (result = sleep_until(gic, POLLIN, deadline)) < 0)
+            return result;
     }
 }
 
@@ -1004,13 +1009,13 @@ int vgicd_request(struct vgicd *gic, unsigned opcode, unsigned flags, const void
     int result = ready(gic);
     if (result < 0)
         return result;
-    if (opcode == 0 || opcode >= VGICD_REPLY_BIT || opcode == VGICD_OP_HELLO || opcode == VGICD_OP_BYE)
+    if (opcode == 0 || opcode >= VGICD_OP_EVENT || opcode == VGICD_OP_HELLO || opcode == VGICD_OP_BYE)
         return fail(gic, VGICD_INVALID, "opcode 0x%x is not for vgicd_request()", opcode);
     if (opcode == VGICD_OP_WAIT || opcode == VGICD_OP_SUBSCRIBE)
         return fail(gic, VGICD_INVALID, "vgicd_wait() and vgicd_subscribe() are for that");
     if (flags & ~VGICD_FLAG_EFFECTS)
         return fail(gic, VGICD_INVALID, "the flags 0x%x are not for vgicd_request()", flags);
-    if (length + VGICD_HEAD_BYTES > gic->info.frame_limit && opcode != VGICD_OP_RESTORE)
+    if (length + VGICD_HEAD_BYTES > gic->frame_limit && opcode != VGICD_OP_RESTORE)
         return fail(gic, VGICD_INVALID, "a body of %zu bytes does not fit a frame, and only RESTORE may be split", length);
     if ((result = exchange(gic, opcode, flags, body, length, 0)) < 0)
         return result;
@@ -1149,8 +1154,8 @@ static int unreachable(struct vgicd *gic, int error)
 
 static int open_unix(struct vgicd *gic, const char *path, int type)
 {
+    const int64_t deadline = deadline_of(gic->timeout_ms);
     struct sockaddr_un name;
-    struct timeval patience;
     const char *home = getenv("HOME");
     int error, length;
     memset(&name, 0, sizeof name);
@@ -1166,14 +1171,20 @@ static int open_unix(struct vgicd *gic, const char *path, int type)
                     sizeof name.sun_path - 1, length);
     if ((gic->fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0)) < 0 || (error = tune(gic->fd)) != 0)
         return unreachable(gic, errno);
-    if (gic->timeout_ms >= 0) { /* a full backlog blocks connect(), and poll() does not tell when it no longer would */
-        patience.tv_sec = gic->timeout_ms / 1000;
-        patience.tv_usec = gic->timeout_ms % 1000 * 1000;
-        setsockopt(gic->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    }
-    do
+    do { /* a full backlog blocks connect(), and poll() does not tell when it no longer would */
+        const int64_t left = deadline - microseconds();
+        if (deadline >= 0 && left <= 0) {
+            error = ETIMEDOUT;
+            break;
+        }
+        if (deadline >= 0) { /* anew, as an emulator's own timer signals interrupt it again and again */
+            struct timeval patience;
+            patience.tv_sec = (time_t)(left / 1000000);
+            patience.tv_usec = (suseconds_t)(left % 1000000);
+            setsockopt(gic->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        }
         error = connect(gic->fd, (struct sockaddr *)&name, sizeof name) < 0 ? errno : 0;
-    while (error == EINTR);
+    } while (error == EINTR);
     if (error == EAGAIN)
         error = ETIMEDOUT;
     return error && error != EISCONN ? unreachable(gic, error) : VGICD_OK;
@@ -1325,6 +1336,7 @@ static int say_hello(struct vgicd *gic, const struct vgicd_options *options, con
     result = exchange(gic, VGICD_OP_HELLO, 0, body, IN_REQUEST(VGICD_HELLO_FIXED) + 4 + (length + 3) / 4 * 4, 0);
     if (result == VGICD_OK && (result = parse_welcome(gic, &info)) == VGICD_OK) {
         gic->info = info;
+        gic->frame_limit = info.frame_limit;
         gic->error[0] = gic->field[0] = '\0';
         gic->status = VGICD_STATUS_OK;
     }
@@ -1362,17 +1374,16 @@ int vgicd_connect(struct vgicd *gic, const char *address, const struct vgicd_opt
     gic->subscribed = gic->departing = gic->more = 0;
     gic->event_count = 0;
     gic->lost_events = 0;
-    gic->info.frame_limit = VGICD_FRAME_LIMIT;
+    gic->frame_limit = VGICD_FRAME_LIMIT;
     gic->dead = VGICD_LOST;
     if (options->role > VGICD_ROLE_CONTROL)
         return fail(gic, VGICD_INVALID, "%u is not a role: VGICD_ROLE_... are", options->role);
     if (!is_name(name))
         return fail(gic, VGICD_INVALID, "a client's name is at most %u printable ASCII characters", VGICD_NAME_LIMIT);
-    if ((result = open_socket(gic, address)) < 0 || (result = say_hello(gic, options, name)) == VGICD_OK)
-        return result;
-    if (gic->fd >= 0) { /* refused: the sentence stays */
-        close(gic->fd);
-        gic->fd = -1;
-    }
+    if ((result = open_socket(gic, address)) == VGICD_OK)
+        result = say_hello(gic, options, name);
+    if (result == VGICD_REFUSED)
+        shut(gic, VGICD_LOST); /* the sentence stays */
+    gic->maybe_applied = 0;    /* HELLO changes nothing */
     return result;
 }

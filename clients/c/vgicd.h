@@ -129,7 +129,9 @@ void vgicd_free(struct vgicd *gic);
 /* Connect to `address` ("unix:PATH", "seqpacket:PATH", "tcp:HOST:PORT", or a path with a slash) and say HELLO.
  * `options` may be NULL and is not kept.  A connection that is open is closed first: calling this again reconnects.  The
  * domain's state is the daemon's and survives; subscriptions do not, and waiting events are dropped.
- * VGICD_INVALID: address or options; VGICD_LOST: nobody answers there; VGICD_REFUSED: role or features. */
+ * VGICD_INVALID: address or options; VGICD_LOST: nobody answers there; VGICD_REFUSED: role or features, or the
+ * daemon lets nobody in (vgicd_status() is VGICD_STATUS_BUSY: later there may be room); VGICD_BROKEN: what answers there
+ * is no vgicd. */
 int vgicd_connect(struct vgicd *gic, const char *address, const struct vgicd_options *options);
 
 /* Close.  Later calls answer VGICD_LOST. */

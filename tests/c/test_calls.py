@@ -158,6 +158,7 @@ def test_what_no_frame_can_carry_is_not_sent(gic: Driver) -> None:
     assert gic("wait", 0, 86_400_001).result == INVALID
     assert gic("raw", Opcode.HELLO, 0).result == INVALID
     assert gic("raw", Opcode.WAIT, 0).result == INVALID
+    assert gic("raw", Opcode.EVENT, 0).result == gic("raw", Opcode.ERROR, 0).result == INVALID
     assert gic("raw", 0x90, 0).result == INVALID
     assert gic("raw", Opcode.PING, 2).result == INVALID
     assert gic("raw", Opcode.CONSOLE, 0, "00" * 65_536).result == INVALID

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.c.harness import BROKEN, FOREIGN, INVALID, LOST, OK, PATIENCE, REFUSED, Driver, FakeServer, reply
+from tests.c.harness import FOREIGN, INVALID, LOST, OK, PATIENCE, REFUSED, Driver, FakeServer, reply
 from vgicd_client import Client, PrivateDaemon, ProtocolError, Status, connect, private_daemon
 from vgicd_protocol.errors import SENTENCES
 from vgicd_protocol.frames import FRAME_LIMIT, Opcode, Role
@@ -156,6 +156,14 @@ def impatient(driver: Driver, server: FakeServer, milliseconds: int) -> None:
         assert time.monotonic() < deadline
 
 
+def test_a_hello_without_an_answer_has_applied_nothing(driver: Driver, server: FakeServer) -> None:
+    driver.send("connect", server.address, 0, 0, 50, 0)
+    lost = driver.answer()
+    assert (lost.result, lost.maybe_applied) == (LOST, False)
+    assert lost.error.endswith("no reply within 50 ms")
+    assert driver.ok("info").extra.split()[:10] == ["0"] * 10, "nothing has been said"
+
+
 def test_no_reply_in_time_ends_the_connection(driver: Driver, server: FakeServer) -> None:
     impatient(driver, server, 30)
     lost = driver(*READ)
@@ -206,17 +214,22 @@ def test_a_full_backlog_ends_the_connecting(driver: Driver, tmp_path: Path) -> N
         listener.listen(0)
         with socket.socket(socket.AF_UNIX) as other:
             other.connect(str(path))
-            answer = driver("connect", f"unix:{path}", 0, 0, 50, 0)
-            assert answer.result == LOST
-            assert "cannot connect" in answer.error
+            for microseconds in (0, 1000):  # a timer whose signals interrupt the wait does not begin it anew
+                driver.ok("interrupt", microseconds)
+                answer = driver("connect", f"unix:{path}", 0, 0, 50, 0)
+                driver.ok("interrupt", 0)
+                assert (answer.result, answer.maybe_applied) == (LOST, False)
+                assert "cannot connect" in answer.error
 
 
 def test_too_many_connections_are_told_by_the_daemon(driver: Driver) -> None:
     with private_daemon("--set=limits.connections=1") as daemon, the_only_one(daemon):
         answer = driver("connect", daemon.address)
-        assert (answer.result, answer.status) == (BROKEN, Status.BUSY)
+        assert (answer.result, answer.status, answer.maybe_applied) == (REFUSED, Status.BUSY, False)
         words = "the daemon ended the connection: 1 connections are open, which is the limit."
         assert answer.error == f"{daemon.address}: {words}"
+        later = driver("ping")
+        assert (later.result, later.error) == (LOST, answer.error)
 
 
 def the_only_one(daemon: PrivateDaemon) -> Client:

@@ -11,7 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.c.harness import ABORT, BROKEN, LOST, OK, WELCOME, Answer, Driver, FakeServer, hot_reply, reply
+from tests.c.harness import (
+    ABORT,
+    BROKEN,
+    LOST,
+    OK,
+    REFUSED,
+    WELCOME,
+    Answer,
+    Driver,
+    FakeServer,
+    hot_reply,
+    reply,
+)
+from vgicd_protocol.errors import Status
 from vgicd_protocol.frames import FRAME_LIMIT, REPLY_HEAD_SIZE, Opcode
 
 READ = ("read", 0, 1, 4, 4)
@@ -99,6 +112,7 @@ BODIES = {
     "a refusal's text of all ones": ("ping", reply(Opcode.PING, FIRST, word(0, 0xFFFF_FFFF), status=0x41)),
     "a refusal's padding": ("ping", reply(Opcode.PING, FIRST, word(1) + b"aXXX" + word(0), status=0x41)),
     "a refusal with more": ("ping", reply(Opcode.PING, FIRST, word(0, 0, 0), status=0x41)),
+    "a wait that tells": ("wait 1 0", reply(Opcode.WAIT, FIRST, bytes(4))),
     "reset without its number": ("reset", reply(Opcode.RESET, FIRST)),
     "events that do not fill": ("subscribe 1", reply(Opcode.EVENT, FIRST, event_body(2, 1))),
     "events with reserved bits": ("subscribe 1", reply(Opcode.EVENT, FIRST, event_body(1, 1, 1))),
@@ -148,10 +162,10 @@ def test_a_strange_welcome_is_none(driver: Driver, server: FakeServer, frame: by
 
 
 def test_control_characters_of_a_sentence_do_not_reach_a_terminal(driver: Driver, peer: FakeServer) -> None:
-    text = b"\x1b[2J\nno\t\0\x7f "
+    text = "\x1b[2J\nno\t\0\x7f ü\x9b2J".encode()
     body = word(0, len(text)) + text + bytes(-len(text) % 4)
     answer = answered(driver, peer, ("ping",), reply(Opcode.PING, FIRST, body, status=0x41))
-    assert answer.error == "?[2J?no??? "
+    assert answer.error == b"?[2J?no??? \xc3\xbc\xc2?2J".decode(errors="replace")
     assert driver("fd").result >= 0
 
 
@@ -179,6 +193,17 @@ def test_frames_behind_a_reply_are_there_for_the_next_call(driver: Driver, peer:
     assert len(driver("events").extra.split()) == 1
     assert answered(driver, peer, READ, hot_reply(Opcode.READ, 3, 7) + bytes(4))[:2] == (OK, 7)
     assert driver("ping").result == BROKEN
+
+
+def test_what_a_refused_connection_left_behind_is_not_the_next_ones(driver: Driver, server: FakeServer) -> None:
+    refusal = reply(Opcode.HELLO, 1, word(0, 0), status=Status.DENIED)
+    driver.send("connect", server.address, 0, 0, 0, 0)
+    server.accept()
+    server.frame()
+    server.send(refusal + refusal[:10])
+    assert driver.answer().result == REFUSED
+    server.hang_up()
+    assert server.welcome(driver).result == OK
 
 
 def test_what_arrives_while_a_request_cannot_be_sent_is_taken_in(driver: Driver, peer: FakeServer) -> None:
