@@ -93,7 +93,7 @@ def _boot(
     )
     if settings.dump_dtb is not None:
         _dump(run.boot.tree, settings.dump_dtb)
-        return Outcome(0, (), 0, 0, reset=False)
+        return Outcome(0, (), 0, reset=False)
     try:
         with _terminal(settings), _progress(run) as screen.progress, signals.noted_at(keyboard):
             outcome = run.perform(settings.timeout)

@@ -43,7 +43,6 @@ class Outcome(NamedTuple):
     status: int
     verdicts: tuple[Verdict, ...]
     ticks: int
-    late_stops: int
     reset: bool
     halted: bool = False
 
@@ -100,9 +99,8 @@ class Run:
             halted = True
         finally:
             self.console.flush()
-        late = sum(cpu.late_stops for cpu in self.machine.cpus)
         verdicts = tuple(self.console.verdicts)
-        return Outcome(self.status or 0, verdicts, self.machine.now, late, self.machine.reset_requested, halted)
+        return Outcome(self.status or 0, verdicts, self.machine.now, self.machine.reset_requested, halted)
 
 
 def run_image(

@@ -103,7 +103,7 @@ def test_demo_is_content_only_with_what_is_expected(
     tour: Path, monkeypatch: pytest.MonkeyPatch, variant: str, failed: set[str], status: int
 ) -> None:
     verdicts = tuple(Verdict(name, name not in failed, "") for name in ("timer-ppi", "masking", "fiq-groups"))
-    outcome = Outcome(1 if failed else 0, verdicts, ticks=0, late_stops=0, reset=False)
+    outcome = Outcome(1 if failed else 0, verdicts, ticks=0, reset=False)
     monkeypatch.setattr(run, "run_image", lambda *_, **__: outcome)
     result = CliRunner().invoke(demo.main, ["--cpus", "1", "--variant", variant])
     assert result.exit_code == status, result.output

@@ -50,7 +50,6 @@ def test_tour_passes_over_the_socket(tour: Path, cpus: int, lrs: int) -> None:
     assert [(verdict.name, verdict.why) for verdict in outcome.verdicts] == [(name, "") for name in SCENARIOS]
     assert all(verdict.passed for verdict in outcome.verdicts)
     assert outcome.status == 0
-    assert outcome.late_stops == 0, "every interrupt was taken right after the access that raised it"
 
 
 def test_socket_and_process_give_the_same_run(tour: Path) -> None:
