@@ -3,9 +3,9 @@
     python -m tests.bench [--quick] [--rounds N] [--core N] [--json FILE]
 
 One C driver asks all servers; driver and servers share one core; every round measures every sample once, and a ratio
-is always of two samples of one round.  A missed target is reported with a profile.  The gdb section is measured after
-that, in the same way; `python -m tests.bench.gdb` measures it alone.  Exit status: 0 all targets met, 1 one was missed,
-2 it could not be measured.
+is always of two samples of one round.  A missed target is reported with a profile.  After that come, in the same way,
+the gdb section and what the GIC costs a booting kernel; `python -m tests.bench.gdb` and `python -m tests.bench.boot`
+measure them alone.  Exit status: 0 all targets met, 1 one was missed, 2 it could not be measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.bench import gdb, options, report
+from tests.bench import boot, gdb, options, report
 from tests.bench.native import CannotRunError, WrongAnswerError, preferred
 from tests.bench.options import CANNOT_RUN, MET, MISSED
 from tests.bench.plan import FULL, QUICK, Bench, Effort
@@ -44,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 gdb_times = bench_of_gdb.measure(rounds, console)
                 report.show(console, gdb_times)
                 missed += report.missed(gdb_times)
+            with boot.BootBench(chosen.core) as bench_of_boots:
+                boot_times = bench_of_boots.measure(boot.QUICK if chosen.quick else boot.FULL, console)
+                report.show(console, boot_times)
+                missed += report.missed(boot_times)
     except (CannotRunError, WrongAnswerError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return CANNOT_RUN
@@ -51,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.rule(title)
         console.print(text, markup=False, highlight=False)
     if chosen.json:
-        report.save(chosen.json, report.document({**times, **gdb_times}, core=chosen.core, profiles=shown))
+        report.save(
+            chosen.json, report.document({**times, **gdb_times, **boot_times}, core=chosen.core, profiles=shown)
+        )
     report.complain(missed)
     return MISSED if missed else MET
 

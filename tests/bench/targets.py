@@ -49,10 +49,19 @@ class Sample(StrEnum):
     RSP = "RSP m of TYPER, Python client"
     RSP_WIRE = "vgicd TYPER, Python client beside gdb"
 
+    BOOT = "Linux boots, an operation of its GIC, daemon"
+    BOOT_WHOLE = "Linux boots, all of it per operation, daemon"
+    BOOT_LOCAL = "Linux boots, an operation of its GIC, in process"
+    BOOT_LOCAL_WHOLE = "Linux boots, all of it per operation, in process"
+    BOOT_AGAIN = "the boot's operations, Python client, sequential"
+    BOOT_TYPER = "vgicd TYPER, Python client beside the boots"
+
 
 GDB_SAMPLES: Final = tuple(sample for sample in Sample if sample.name.startswith(("GDB", "RSP")))
 """Those of the gdb section, `tests.bench.gdb`."""
-WIRE_SAMPLES: Final = tuple(sample for sample in Sample if sample not in GDB_SAMPLES)
+BOOT_SAMPLES: Final = tuple(sample for sample in Sample if sample.name.startswith("BOOT"))
+"""Those of `tests.bench.boot`."""
+WIRE_SAMPLES: Final = tuple(sample for sample in Sample if sample not in {*GDB_SAMPLES, *BOOT_SAMPLES})
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,12 @@ GDB_TARGETS: Final = (
     Target("blocking client, rate / bare pipe loop's", S.GDB_BLOCKING, S.GDB_PIPE, 0.5),
     Target("RSP m..,4, rate / the wire protocol's", S.RSP, S.RSP_WIRE, 0.25),
 )
-JUDGED: Final = (*TARGETS, *GDB_TARGETS)
+BOOT_TARGETS: Final = (
+    _time("boot, the GIC's share of its time, daemon", S.BOOT, S.BOOT_WHOLE, 0.05),
+    _time("boot, the GIC's share of its time, in process", S.BOOT_LOCAL, S.BOOT_LOCAL_WHOLE, 0.05),
+    _time("boot, time of an operation / the same, sequential", S.BOOT, S.BOOT_AGAIN, 1.5),
+)
+JUDGED: Final = (*TARGETS, *GDB_TARGETS, *BOOT_TARGETS)
 
 # Shown and not judged: what users of the Python and of the C client get.
 INFORMATION: Final = (
@@ -118,5 +132,6 @@ INFORMATION: Final = (
     _time("(b) C client, time / Python client's", S.C_CLIENT_WORKING, S.CLIENT_WORKING, 0.0),
     _time("(a) C client VECTOR 512, time / C driver's", S.C_CLIENT_VECTOR, S.IDLE_VECTOR, 0.0),
     _time("--qtest sequential, time / qtest's", S.OVER_QTEST, S.QTEST, 0.0),
+    _time("boot, time of an operation / TYPER's, sequential", S.BOOT, S.BOOT_TYPER, 0.0),
     Target("--qtest depth 512, rate / qtest's at 512", S.OVER_QTEST_512, S.QTEST_512, 0.0),
 )
