@@ -94,6 +94,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--audit", is_flag=True, help="Judge how the guest was interrupted; a violation is a status of its own.")
 @click.option("--stats", is_flag=True, help="Say at the end what the run did, on standard error.")
 @click.option(
+    "--gdb",
+    metavar="ADDRESS",
+    help="Serve gdb at unix:PATH or tcp:HOST:PORT: it sees the CPUs; the interrupt controller is the daemon's to show.",
+)
+@click.option("--gdb-wait", is_flag=True, help="Do not begin before a gdb is there and says so.")
+@click.option(
     "--resume",
     metavar="FILE",
     is_eager=True,

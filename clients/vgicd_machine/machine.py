@@ -88,6 +88,9 @@ class Debugger(Protocol):
     def waits(self, seconds: float) -> bool:
         """Some CPU may not run, and nothing else can happen: wait for what they want. False if every CPU may run."""
 
+    def ended(self, status: int, why: str = "") -> None:
+        """The run is over, with exit status `status`, which is the guest's unless there is a `why`."""
+
 
 class Machine:
     """`cpus` (1..8) CPUs on `board`, whose interrupt controller is `port`.

@@ -15,15 +15,17 @@ from typing import Final, NamedTuple, TextIO
 from vgicd_client import PrivateDaemon, private_daemon
 from vgicd_machine.board.timers import FREQUENCY
 from vgicd_machine.errors import GicLost, ImageError, Interrupted, MachineError
+from vgicd_machine.gdb.debugger import GdbDebugger
+from vgicd_machine.gdb.endpoint import Endpoint, open_endpoint
 from vgicd_machine.gic.domain_port import DomainPort
-from vgicd_machine.gic.port import GicPort
-from vgicd_machine.gic.socket_port import TIMEOUT, open_port, reset
+from vgicd_machine.gic.socket_port import TIMEOUT, SocketPort, open_port, reset
 from vgicd_machine.host.keyboard import HELP, Keyboard
 from vgicd_machine.host.pace import Pace
 from vgicd_machine.host.progress import Progress
 from vgicd_machine.host.signals import Signals
 from vgicd_machine.host.terminal import keys_to_guest
 from vgicd_machine.instruments import Instruments, opened
+from vgicd_machine.machine import Debugger
 from vgicd_machine.options import say
 from vgicd_machine.run import Guest, Outcome, Run
 from vgicd_machine.settings import Settings
@@ -36,13 +38,17 @@ _BURIAL: Final = 0.3  # seconds between a process's sockets being closed and its
 
 
 class Controller(NamedTuple):
-    """An interrupt controller with `vcpus`; `renew()` makes it as after reset; `daemon` if it is this run's own."""
+    """An interrupt controller with `vcpus`; `renew()` makes it as after reset; `daemon` if it is this run's own.
 
-    port: GicPort
+    `endpoint` is where gdb may connect to see the CPUs beside it.
+    """
+
+    port: SocketPort | DomainPort
     vcpus: int
     geometry: dict[str, object]
     renew: Callable[[], None]
     daemon: PrivateDaemon | None = None
+    endpoint: Endpoint | None = None
 
 
 def perform(settings: Settings) -> int:
@@ -51,9 +57,12 @@ def perform(settings: Settings) -> int:
     Raises as `Run`, `Run.perform`, `open_port` and `reset` do.
     """
     with Signals() as signals, ExitStack() as stack:
+        endpoint = None if settings.gdb is None else stack.enter_context(open_endpoint(settings.gdb))
+        if endpoint is not None:
+            say(f"gdb: target remote {endpoint.address}")
         controller = _controller(settings, stack)
         try:
-            return _perform(settings, controller, signals)
+            return _perform(settings, controller._replace(endpoint=endpoint), signals)
         except GicLost as error:
             if signals.number:  # Ctrl-C is for all of a terminal's programs: the daemon has ended, too
                 raise Interrupted(f"ended by {signal.Signals(signals.number).name}", signals.number) from error
@@ -90,6 +99,7 @@ def _boot(
         pace=Pace() if settings.is_paced else None,
         observer=instruments.audit,
         clock=instruments.clock,
+        debugger=_debugger(settings, controller),
     )
     if settings.dump_dtb is not None:
         _dump(run.boot.tree, settings.dump_dtb)
@@ -108,6 +118,12 @@ def _boot(
     if outcome.halted:
         say("the guest has told its status and waits for nothing, which ends the run")
     return outcome
+
+
+def _debugger(settings: Settings, controller: Controller) -> Debugger | None:
+    if controller.endpoint is None:
+        return None
+    return GdbDebugger(controller.endpoint, controller.port, wait=settings.gdb_wait)
 
 
 def _status(outcome: Outcome) -> int:

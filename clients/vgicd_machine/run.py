@@ -10,12 +10,12 @@ from typing import NamedTuple
 from vgicd_machine.board.board import RAM_SIZE, Board
 from vgicd_machine.board.timers import FREQUENCY
 from vgicd_machine.core.cpu import Observer, Time
-from vgicd_machine.errors import Deadlock
+from vgicd_machine.errors import Deadlock, MachineError
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.host.console import Console, Verdict
 from vgicd_machine.host.keyboard import Keyboard
 from vgicd_machine.host.pace import Pace
-from vgicd_machine.machine import Machine
+from vgicd_machine.machine import Debugger, Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,9 @@ class Run:
         pace: Pace | None = None,
         observer: Observer | None = None,
         clock: Time | None = None,
+        debugger: Debugger | None = None,
     ) -> None:
+        self._debugger = debugger
         self.console = Console(lines, write)
         board = Board(port, self.console.transmit, ram_size=guest.ram_size)
         self.boot = board.load(
@@ -74,7 +76,7 @@ class Run:
         )  # fmt: skip
         machine = Machine(
             board, port, cpus=guest.cpus, seed=guest.seed, patience=patience, keyboard=keyboard, pace=pace,
-            observer=observer, clock=clock, command=guest.append or "",
+            observer=observer, clock=clock, command=guest.append or "", debugger=debugger,
         )  # fmt: skip
         board.rtc.seconds = lambda: machine.now // FREQUENCY
         self.machine = machine
@@ -89,6 +91,17 @@ class Run:
 
         Raises as `Machine.run`; the console is complete then.
         """
+        try:
+            outcome = self._perform(seconds)
+        except MachineError as error:
+            if self._debugger is not None:
+                self._debugger.ended(error.status, str(error))
+            raise
+        if self._debugger is not None:
+            self._debugger.ended(outcome.status)
+        return outcome
+
+    def _perform(self, seconds: float | None) -> Outcome:
         halted = False
         try:
             self.machine.run(self.boot.entry, self.boot.context, seconds=seconds)

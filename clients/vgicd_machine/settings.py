@@ -40,6 +40,8 @@ class Settings:
     log: Path | None = None
     audit: bool = False
     stats: bool = False
+    gdb: str | None = None
+    gdb_wait: bool = False
 
     def connected_to(self, address: str) -> Settings:
         """The same with the daemon at `address`, unless another way was asked for."""
@@ -53,6 +55,8 @@ class Settings:
             raise click.UsageError(f"{' and '.join(chosen)} exclude each other.")
         if self.anew and self.connect is None:
             raise click.UsageError("--reset is for a daemon that has served before, which --connect names.")
+        if self.gdb_wait and self.gdb is None:
+            raise click.UsageError("--gdb-wait is for the gdb that --gdb serves.")
         if self.deterministic and self.paced:
             raise click.UsageError("--deterministic and --paced exclude each other: the clock is never the same.")
         if self.deterministic and self.types_on_terminal:

@@ -50,11 +50,12 @@ SIBLINGS = {
     "vgicd_bridge": {"vgicd_protocol", "vgicd_client", "vgicd_machine"},
 }
 # What of the clients reaches further, in an import inside a function, and how far: two do without a daemon, the third
-# writes files that only the register rows and the layout for gdb can tell, the last is a command of the machine's.
+# writes files that only the register rows and the layout for gdb can tell, the others say it themselves.
 IN_PROCESS = {
     "vgicd_client.ctl.worlds": "vgicd.domain",
     "vgicd_machine.gic.domain_port": "vgicd.domain",
     "vgicd_client.ctl.exports": "vgicd.export",
+    "vgicd_machine.gdb.link": "vgicd.gdbstub.packets",  # bytes to packets and back, pure: one codec for both endpoints
     "vgicd_client.ctl.run": "vgicd_machine.command",
     "vgicd_client.ctl.bridge": "vgicd_bridge",  # a command of its own, which a client without QEMU does not load
 }

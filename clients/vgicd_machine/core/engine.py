@@ -38,6 +38,8 @@ X0: Final[int] = arm64_const.UC_ARM64_REG_X0
 PC: Final[int] = arm64_const.UC_ARM64_REG_PC
 SP: Final[int] = arm64_const.UC_ARM64_REG_SP
 PSTATE: Final[int] = arm64_const.UC_ARM64_REG_PSTATE
+FPSR: Final[int] = arm64_const.UC_ARM64_REG_FPSR
+FPCR: Final[int] = arm64_const.UC_ARM64_REG_FPCR
 GENERAL: Final[tuple[int, ...]] = (
     *(X0 + n for n in range(29)),
     arm64_const.UC_ARM64_REG_X29,

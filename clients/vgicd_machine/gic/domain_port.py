@@ -42,6 +42,12 @@ class DomainPort:
     def write(self, cpu: int, address: int, size: int, value: int) -> None:
         self._apply(self._operations.Write(cpu, self._operations.Space.PHYSICAL, address, size, value))
 
+    def peek(self, cpu: int, address: int, size: int) -> int:
+        """What `read` would answer now, without its side effects; raises as it."""
+        operations = self._operations
+        value: int = self._apply(operations.Read(cpu, operations.Space.PHYSICAL, address, size, operations.Plane.DEBUG))
+        return value
+
     def line(self, intid: int, level: int, cpu: int | None = None) -> None:
         owner = self._operations.NO_VCPU if cpu is None else cpu
         self._apply(self._operations.Line(intid, level, owner))

@@ -88,6 +88,17 @@ class SocketPort:
         if client.aborted:
             raise BusAbort
 
+    def peek(self, cpu: int, address: int, size: int) -> int:
+        """What `read` would answer now, without its side effects; raises as it."""
+        client = self._client
+        try:
+            value = client.peek(cpu, Space.PHYSICAL, address, size)
+        except ClientError as error:
+            raise _explain(error) from error
+        if client.aborted:
+            raise BusAbort
+        return value
+
     def line(self, intid: int, level: int, cpu: int | None = None) -> None:
         try:
             self._client.line(intid, level, cpu)
