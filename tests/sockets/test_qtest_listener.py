@@ -142,10 +142,9 @@ def test_what_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_client_needs_the_role_guest(serving: Serving, qtest: dict[str, Any], logged: Logged) -> None:
+async def test_a_client_needs_the_role_guest(serving: Serving, logged: Logged) -> None:
     for role, answer in (("observe", "FAIL Here a client acts, for which it needs role guest: "), ("guest", "")):
-        qtest = {"listen": ["tcp:127.0.0.1:0"]}
-        async with serving(qtest=qtest, access={"tcp_role": role}) as served:
+        async with serving(qtest={"listen": ["tcp:127.0.0.1:0"]}, access={"tcp_role": role}) as served:
             with trio.socket.socket() as sock:
                 await sock.connect(served.daemon.qtest_listeners[0].sock.getsockname())
                 peer = LinePeer(sock)
@@ -191,7 +190,7 @@ async def test_two_clients_intercept_each_its_own_device(serving: Serving, qtest
 
 
 async def test_what_others_cause_is_told_at_once_and_in_order(serving: Serving, qtest: dict[str, Any]) -> None:
-    """By the wire's operations, VECTOR's and RESET among them, each before anything that is answered later."""
+    """By the wire's operations, VECTOR's among them, each before anything that is answered later."""
     async with serving(qtest=qtest) as served, client(served) as peer:
         wire = await served.connect(Role.CONTROL)
         await peer.ask(*ENABLE, INTERCEPT)

@@ -26,10 +26,17 @@ from vgicd.server.listeners import (
 
 @dataclass(frozen=True, slots=True)
 class FrontEnd:
-    """One of them. `name` is its section's and its default path's suffix, `beyond` advice for other hosts."""
+    """One of them. `name` is its section's and its default path's suffix."""
 
     name: str
-    beyond: str
+
+    @property
+    def beyond(self) -> str:
+        """Why it listens on loopback only, and how other hosts reach it."""
+        return (
+            f"{self.name} speaks without encryption or passwords, so listen on 127.0.0.1 and reach it from elsewhere "
+            "with `ssh -L PORT:127.0.0.1:PORT HOST`."
+        )
 
     def default_path(self, config: Config) -> Path:
         """Beside the daemon's first UNIX socket, with a suffix instead of its own."""

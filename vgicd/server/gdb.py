@@ -30,11 +30,7 @@ from vgicd.server.listeners import Listener, Transport
 from vgicd.server.session import Shared
 from vgicd_protocol.frames import Role
 
-GDB: Final = FrontEnd(
-    "gdb",
-    "gdb speaks without encryption or passwords, so listen on 127.0.0.1 and reach it from elsewhere with "
-    "`ssh -L PORT:127.0.0.1:PORT HOST`.",
-)
+GDB: Final = FrontEnd("gdb")
 
 _GOODBYE_SECONDS: Final = 2.0  # for gdb to ask its first questions, if it is to be turned away
 _QUESTION: Final = 4096  # bytes that one of them has at most
