@@ -188,3 +188,12 @@ def test_vectors_that_cannot_be_fetched_are_a_fault_of_the_guest_with_the_mmu_on
     """
     with pytest.raises(GuestFault, match="0x80000200"):
         run(FakeGic(), START + MMU_ON + main)
+
+
+def test_levels_that_the_machine_does_not_have_are_not_in_the_identification_registers() -> None:
+    main = """
+    d5380405    mrs     x5, id_aa64pfr0_el1
+    f9000285    str     x5, [x20]
+    """
+    _, (features, *_) = run(FakeGic(), START + main + OFF)
+    assert features == 0x22, "EL0 and EL1 in AArch64 and AArch32, as QEMU's virt"

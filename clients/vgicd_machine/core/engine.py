@@ -68,6 +68,7 @@ MONITOR_CALL: Final = 13
 SEMIHOSTING_CALL: Final = 16
 _NONE: Final = 0xFFFF_FFFF
 
+_EL0_AND_EL1: Final = 0xFF  # of ID_AA64PFR0_EL1: the other two levels are not for the guest
 _CPACR: Final = (3, 0, 0, 2)  # op0, op1, CRm, op2 of CPACR_EL1
 _FPEN_NO_TRAPS: Final = 3
 _FPEN_AT_EL0: Final = 1
@@ -157,6 +158,7 @@ class Engine(Hooks):
         self._inputs = ctypes.c_uint32.from_address(cpu + LAYOUT.cpu_inputs)
         self._number = ctypes.c_uint32.from_address(cpu + LAYOUT.cpu_number)
         self._exception = _Exception.from_address(cpu + LAYOUT.cpu_exception)
+        ctypes.c_uint64.from_address(cpu + LAYOUT.cpu_features).value &= _EL0_AND_EL1
         self._word = ctypes.c_uint64()
         self._word_ref = ctypes.byref(self._word)
         self._operand = _SystemRegister()

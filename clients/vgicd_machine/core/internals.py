@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -28,6 +29,8 @@ Pointer: Final = ctypes.c_void_p
 _unicorn: Final[Any] = unicorn  # its types are partial
 
 _LIBRARY: Final = Library(uclib._name, uclib.uc_version, "uc_version")
+for _name in ("uc_vmem_read", "uc_vmem_write"):  # the newest of what is used: 2.1.3 has neither
+    _LIBRARY.address(_name)
 _SIZE_OF: Final = ctypes.CFUNCTYPE(ctypes.c_size_t, Pointer)(("malloc_usable_size", ctypes.CDLL(None)))
 
 _CLOCK: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, Pointer)
@@ -46,6 +49,7 @@ _EXCEPTION: Final = struct.Struct("<IIQI")  # syndrome, AArch32's FSR, faulting 
 _CODE_BUFFER: Final = 64 << 20  # bytes of translated code; the engine's own choice reserves a gibibyte for each core
 _PROBE_ADDRESS: Final = 0x1000
 _PROBE_COUNT: Final = 0x1234567
+_PROBED_FEATURES: Final = 0x2222  # ID_AA64PFR0_EL1 of the model: four exception levels
 _PROBES: Final = (  # instruction, QEMU's exception number, syndrome
     (0xD4024681, 2, 0x56001234),  # svc #0x1234
     (0xD42ACF00, 7, 0xF2005678),  # brk #0x5678
@@ -61,6 +65,7 @@ class Layout(NamedTuple):
     cpu_inputs: int  # interrupt_request
     cpu_number: int  # exception_index
     cpu_exception: int  # see _EXCEPTION
+    cpu_features: int  # where the guest's ID_AA64PFR0_EL1 is read from
 
 
 class Hooks:
@@ -87,8 +92,8 @@ class Hooks:
         raise NotImplementedError
 
 
-class _Current:
-    """The hooks of the engine that runs, if one does: this package's machines run in one thread of a process each."""
+class _Current(threading.local):
+    """The hooks of the engine that runs in this thread, if one does; others' Unicorns have none."""
 
     hooks: Hooks | None = None
 
@@ -222,6 +227,7 @@ def _probe() -> Layout:
         _find("its inputs", [n for n in range(0, 0x4000, 4) if scratch.raw[n : n + 4] == bytes(4)]),
         _find("its exception's number", sorted(numbers or ())),
         _find("its exception's syndrome", sorted(syndromes or ())),
+        _find("its features", sorted(_words(images[-1], 8, _PROBED_FEATURES.__eq__))),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import struct
 from pathlib import Path
 from typing import Any, Final
@@ -84,5 +85,5 @@ class Library:
             at = self._base + place
             page = at & -mmap.PAGESIZE
             if protect(ctypes.c_void_p(page), ctypes.c_size_t(mmap.PAGESIZE), _READ_WRITE):
-                raise EngineMissing(f"cannot write into {self.path}: errno {ctypes.get_errno()}")
+                raise EngineMissing(f"cannot write into {self.path} in memory: {os.strerror(ctypes.get_errno())}")
             ctypes.c_void_p.from_address(at).value = ctypes.cast(function, ctypes.c_void_p).value
