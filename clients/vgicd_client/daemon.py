@@ -4,7 +4,9 @@
         gic.read(0, Space.GICD, 0x004)
 
 The daemon is a real one in a process of its own, listening in a fresh temporary directory that only this user can
-enter.  It is ended by its process id and the directory removed, whatever happened inside the block.
+enter.  It is ended by its process id and the directory removed, whatever happened inside the block.  A process that is
+killed cannot do that: its daemon then ends by itself, if the block was in the main thread and `setpriv` is installed
+(util-linux), and only the directory stays.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -31,6 +34,7 @@ START_DEADLINE: Final = 20.0
 STOP_DEADLINE: Final = 5.0
 """Seconds from SIGTERM to SIGKILL."""
 STDERR_TAIL: Final = 4000
+_DIE_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "TERM")  # replaces itself by the daemon: the pid is the daemon's
 
 
 class DaemonFailed(ClientError):
@@ -104,6 +108,9 @@ def _start(arguments: tuple[str, ...], config: Mapping[str, Any]) -> PrivateDaem
         stream, packet, log = folder / "s", folder / "p", folder / "log"
         command = [sys.executable, "-m", "vgicd.cli", "serve", "--unix", str(stream), "--unixpacket", str(packet)]
         command += [f"--set=domain.{key}={_toml(value)}" for key, value in config.items() if value is not None]
+        # "parent" is the thread (prctl(2)): any other one's end, such as of trio's workers, is not the process's
+        if threading.current_thread() is threading.main_thread() and shutil.which(_DIE_WITH_PARENT[0]):
+            command = [*_DIE_WITH_PARENT, *command]
         with log.open("wb") as stderr:
             process = subprocess.Popen([*command, *arguments], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         daemon = PrivateDaemon(f"unix:{stream}", f"seqpacket:{packet}", process, log)

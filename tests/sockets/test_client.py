@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.tools import require_tool
 from vgicd_client import (
     Client,
     ConnectionLost,
@@ -286,6 +290,30 @@ def test_a_private_daemon_ends_with_an_exception_too() -> None:
         process: subprocess.Popen[bytes] = daemon.process
         raise KeyError
     assert process.poll() is not None
+
+
+def test_a_private_daemon_does_not_outlive_a_killed_process() -> None:
+    require_tool("setpriv", "util-linux")
+    program = """
+import sys, vgicd_client
+with vgicd_client.private_daemon() as daemon:
+    print(daemon.pid, daemon.address, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pid, address = process.stdout.readline().decode().split()
+        process.kill()
+    folder = Path(address.removeprefix("unix:")).parent
+    deadline = time.monotonic() + 10
+    try:
+        while (
+            Path(f"/proc/{pid}/cmdline").exists() and str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ):
+            assert time.monotonic() < deadline, f"the daemon {pid} still runs"
+            time.sleep(0.02)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_private_daemon_that_cannot_start_shows_why() -> None:
