@@ -24,10 +24,12 @@ FIRST: Final = 32
 _ISENABLER: Final = DISTRIBUTOR + 0x100
 _ICENABLER: Final = DISTRIBUTOR + 0x180
 _ISPENDR: Final = DISTRIBUTOR + 0x200
+_IPRIORITYR: Final = DISTRIBUTOR + 0x400
 _ICFGR: Final = 0xC00
 _ICFGR_END: Final = _ICFGR + (FIRST + SPIS) // 4
 _SHARED: Final = 0xC08
 _EVERY_PRIORITY: Final = 0xFF
+_BELOW_SGIS: Final = 0x80808080  # or an active line would keep the waking SGI from the stub that waits for its answer
 _TO_SELF: Final = 2 << 24
 _WAKING_SGI: Final = 15
 
@@ -49,6 +51,7 @@ class Devices:
         for offset in range(_SHARED, _ICFGR_END, 4):
             self._follow_types(offset)
         self._wires.write(
+            *((_IPRIORITYR + intid, _BELOW_SGIS) for intid in range(FIRST, FIRST + SPIS, 4)),
             *((_ISENABLER + word * 4, self._lines(word)) for word in range(1, 1 + SPIS // 32)),
             (INTERFACE + 0x04, _EVERY_PRIORITY),
             (INTERFACE, 1),

@@ -210,6 +210,25 @@ static const char *timer(void)
     return 0;
 }
 
+/* The UART interrupts, but nobody has enabled SPI 33: what takes it from the device must let the guest go on. */
+static const char *unheard_device(void)
+{
+    u64 until;
+
+    taken = 0;
+    gic_level(UART_SPI, 1);
+    mmio_write(UARTIMSC, UART_TX);
+    say("   the UART interrupts, and nobody listens\n");
+    until = counter() + frequency() / 1000;
+    while (counter() < until)
+        ;
+    mmio_write(UARTIMSC, 0);
+    mmio_write(UARTICR, UART_TX);
+    if (taken)
+        return fail("IAR was 0x%x", last);
+    return gic_test(GICD_ISPENDR, UART_SPI) ? fail("the line stays high") : 0;
+}
+
 static const char *stranger(void)
 {
     taken = 0;
@@ -248,6 +267,7 @@ static const struct {
     { "accesses", accesses },
     { "nothing-there", nothing_there },
     { "hypercalls", hypercalls },
+    { "unheard-device", unheard_device },
     { "timer", timer },
     { "behind-the-mmu", behind_the_mmu },
     { "speed", speed },
