@@ -119,6 +119,8 @@ class Bridge:
             poll.register(descriptor, select.POLLIN)
         gic = self._gic.fileno()
         poll.register(gic, select.POLLIN)
+        console = emulator.console.fileno()
+        typed = b""
         if keyboard is not None:
             poll.register(keyboard, select.POLLIN)
         while True:
@@ -130,13 +132,19 @@ class Bridge:
             ready = poll.poll(wait * 1000)
             if not ready:
                 self._gic.check()
-            for descriptor, _ in ready:
+            for descriptor, happened in ready:
                 if descriptor == gic:
                     self._gic.take()
                 elif descriptor == keyboard:
-                    if not self._type(keyboard):
-                        poll.unregister(keyboard)
+                    poll.unregister(keyboard)
+                    if typed := os.read(keyboard, _TYPED):  # no more of it before the guest has taken this
+                        poll.modify(console, select.POLLIN | select.POLLOUT)
                 else:
+                    if descriptor == console and happened & select.POLLOUT:
+                        typed = emulator.console.offer(typed)
+                        if not typed and keyboard is not None:
+                            poll.modify(console, select.POLLIN)
+                            poll.register(keyboard, select.POLLIN)
                     handlers[descriptor]()
             self._settle(time.perf_counter())
             if emulator.console.kept:
@@ -178,12 +186,6 @@ class Bridge:
 
     def _on_console(self) -> None:
         self._console(self._emulator.console.take())
-
-    def _type(self, keyboard: int) -> bool:
-        """Pass on what is typed; whether there will be more."""
-        data = os.read(keyboard, _TYPED)
-        self._emulator.console.send(data)
-        return bool(data)
 
     def _last_words(self) -> None:
         """What QEMU has said before it closed its sockets."""

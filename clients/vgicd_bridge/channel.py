@@ -65,15 +65,19 @@ class Channel:
 
     def send(self, data: bytes) -> None:
         """All of `data`. Raises `EmulatorLost` if QEMU does not take it within `PATIENCE`."""
-        while data:
-            try:
-                data = data[self._socket.send(data) :]
-            except BlockingIOError:
-                _, ready, _ = select.select([], [self._socket], [], PATIENCE)
-                if not ready:
-                    raise EmulatorLost(f"QEMU takes nothing at its {self._name} socket") from None
-            except OSError as error:
-                raise self._lost() from error
+        while data := self.offer(data):
+            _, ready, _ = select.select([], [self._socket], [], PATIENCE)
+            if not ready:
+                raise EmulatorLost(f"QEMU takes nothing at its {self._name} socket")
+
+    def offer(self, data: bytes) -> bytes:
+        """As much of `data` as is taken without waiting; the rest of it. Raises `EmulatorLost` at the end."""
+        try:
+            return data[self._socket.send(data) :]
+        except BlockingIOError:
+            return data
+        except OSError as error:
+            raise self._lost() from error
 
     def take(self) -> bytes:
         """What has come; empty when nothing has. Raises `EmulatorLost` at the end."""

@@ -25,7 +25,7 @@ from vgicd_machine.host.console import Console
 TRAPS: Final = tuple(trap.value for trap in Trap)
 SPIS: Final = 256  # of machine `virt`
 _INTERRUPTED: Final = 130
-_TERMINATED: Final = 143  # as a shell says that SIGTERM ended a program
+_BY_SIGNAL: Final = 128  # plus its number, as a shell says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,11 @@ def run(options: Options) -> int:
         raise click.UsageError(why)
     if options.anew and options.address is None:
         raise click.UsageError("--reset is for a daemon that has served before, which --connect names")
-    signal.signal(signal.SIGTERM, _on_term)  # so that what was started is ended
+    if options.typed and sys.stdin is None:
+        raise click.UsageError("--input needs a standard input, and it is closed")
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that what was started is ended
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _on_end)
     try:
         return _run(options)
     except (BridgeError, MachineError) as error:
@@ -74,7 +78,7 @@ def run(options: Options) -> int:
 
 def _run(options: Options) -> int:
     patience = None if options.held else PATIENCE
-    console = Console(write=_write)
+    console = Console(write=None if sys.stdout is None else sys.stdout.buffer.write)
     require_programs()
     with ExitStack() as stack:
         address = options.address
@@ -91,7 +95,6 @@ def _run(options: Options) -> int:
             ending = bridge.run(seconds=options.seconds, keyboard=sys.stdin.fileno() if options.typed else None)
         finally:
             console.flush()
-            sys.stdout.flush()
             if options.stats:
                 for line in bridge.statistics.lines(bridge.devices.signalled):
                     _say(line)
@@ -116,13 +119,10 @@ def _into(console: Console) -> Callable[[bytes], None]:
     def transmit(data: bytes) -> None:
         for byte in data:
             console.transmit(byte)
-        sys.stdout.buffer.flush()
+        if sys.stdout is not None:
+            sys.stdout.buffer.flush()
 
     return transmit
-
-
-def _write(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
 
 
 def _say(text: str) -> None:
@@ -134,5 +134,5 @@ def _fail(status: int, text: object) -> int:
     return status
 
 
-def _on_term(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(_TERMINATED)
+def _on_end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(_BY_SIGNAL + number)

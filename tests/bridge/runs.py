@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 LIMIT = 60.0  # seconds; one is enough on an idle machine
 
@@ -72,11 +73,11 @@ def gone(pid: int) -> bool:
 
 
 @contextmanager
-def bridge(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Iterator[Run]:
+def bridge(
+    *arguments: str | Path, environment: Mapping[str, str] | None = None, stdin: IO[bytes] | int = subprocess.DEVNULL
+) -> Iterator[Run]:
     command = [sys.executable, "-m", "vgicd_client.ctl.main", "bridge", *map(str, arguments)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    )
+    process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     with process:
         try:
             yield Run(process)

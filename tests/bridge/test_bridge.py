@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,11 +18,18 @@ from vgicd_client.ctl.main import main
 
 pytestmark = pytest.mark.usefixtures("qemu")
 
-SCENARIOS = ["naive-handler", "accesses", "nothing-there", "hypercalls", "timer", "behind-the-mmu", "speed", "stranger"]
+SCENARIOS = [
+    *("naive-handler", "accesses", "nothing-there", "hypercalls", "unheard-device", "timer", "behind-the-mmu"),
+    *("speed", "stranger"),
+]
 ASLEEP = "asleep until somebody raises SPI 40"
 SPI = 40
 SOON = 5.0  # seconds in which a lost part must be told
 FOR_EVER = 0x14000000  # b .
+PRINT_AND_SWITCH_OFF = (
+    *(0xD2A12000, 0x52800141, 0xB9000001),  # mov x0, #0x09000000; mov w1, #10; str w1, [x0]
+    *(0x52800100, 0x72B08000, 0xD4000003),  # mov w0, #8; movk w0, #0x8400, lsl #16; smc #0
+)
 
 
 def flat(path: Path, *words: int) -> Path:
@@ -99,23 +107,57 @@ def test_a_killed_qemu_is_told_with_its_signal(bridged: Path) -> None:
     assert "QEMU was ended by signal 9" in errors
 
 
-def test_qemu_does_not_outlive_a_killed_bridge(bridged: Path) -> None:
-    with private_daemon(vcpus=1) as daemon, bridge("--connect", daemon.address, "--kernel", bridged) as run:
-        run.until(ASLEEP)
-        qemu = run.qemu()
-        run.process.kill()
-        assert gone(qemu)
-
-
-def test_sigterm_ends_qemu_and_the_private_daemon(bridged: Path) -> None:
+def test_neither_qemu_nor_the_private_daemon_outlives_a_killed_bridge(bridged: Path) -> None:
     with bridge("--kernel", bridged) as run:
         run.until(ASLEEP)
         started = children(run.process.pid)
-        run.process.terminate()
+        run.process.kill()
+        assert len(started) == 2
+        assert all(gone(pid) for pid in started)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_qemu_and_the_private_daemon(tmp_path: Path, number: signal.Signals) -> None:
+    with bridge("--kernel", flat(tmp_path / "flat.bin", FOR_EVER)) as run:
+        while len(started := children(run.process.pid)) < 2:
+            assert run.process.poll() is None
+        run.process.send_signal(number)
         status, _ = run.end(SOON)
-    assert status == 143
-    assert len(started) == 2
+    assert status == 128 + number
     assert all(gone(pid) for pid in started)
+
+
+def test_typing_more_than_the_guest_takes_does_not_stop_it(bridged: Path, tmp_path: Path) -> None:
+    """Far more than the sockets between hold; the guest never reads its serial port."""
+    typed = tmp_path / "typed"
+    typed.write_bytes(bytes(1 << 21))
+    with typed.open("rb") as stream, bridge("--kernel", bridged, "--input", stdin=stream) as run:
+        run.until(ASLEEP)
+        assert [line for line in run.said if line.startswith("FAIL")] == []
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.process.wait(0.5)
+        run.process.terminate()
+        assert run.end(SOON)[0] == 143
+
+
+def closed(descriptor: int, *arguments: str | Path) -> tuple[int, str]:
+    """The bridge without this standard stream, as after `>&-`."""
+    command = [sys.executable, "-m", "vgicd_client.ctl.main", "bridge", *map(str, arguments)]
+    result = subprocess.run(
+        ["sh", "-c", f'exec "$@" {descriptor}>&-', "sh", *command], capture_output=True, timeout=60, check=False
+    )
+    return result.returncode, result.stderr.decode()
+
+
+def test_a_guest_runs_without_a_standard_output(tmp_path: Path) -> None:
+    status, errors = closed(1, "--kernel", flat(tmp_path / "flat.bin", *PRINT_AND_SWITCH_OFF))
+    assert status == 0, errors
+
+
+def test_input_needs_a_standard_input() -> None:
+    status, errors = closed(0, "--input")
+    assert status == 2
+    assert "is closed" in errors
 
 
 def test_an_access_that_cannot_be_carried_out_is_told_with_its_pc(tmp_path: Path) -> None:
