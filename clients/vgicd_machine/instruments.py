@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
 from vgicd_machine.board.timers import FREQUENCY
 from vgicd_machine.core.cpu import Time
-from vgicd_machine.errors import AuditFailed, ImageError, MachineError
+from vgicd_machine.errors import AuditFailed, MachineError
+from vgicd_machine.files import contents
 from vgicd_machine.gic.audit import Audit
 from vgicd_machine.gic.meter import Meter
 from vgicd_machine.gic.port import GicPort
@@ -69,14 +70,33 @@ class Instruments:
             raise AuditFailed("; ".join(found))
 
 
-def opened(path: Path | None, stack: ExitStack) -> TextIO | None:
-    """The operation log at `path`, closed with `stack`. Raises `MachineError` when it cannot be written."""
+@contextlib.contextmanager
+def opened(path: Path | None) -> Iterator[TextIO | None]:
+    """The operation log at `path`, if there is to be one. Raises `MachineError` when it cannot be written to its end.
+
+    Unless something else has gone wrong already.
+    """
     if path is None:
-        return None
+        yield None
+        return
     try:
-        return stack.enter_context(path.open("w", encoding="ascii"))
+        file = path.open("w", encoding="ascii")
     except OSError as error:
-        raise MachineError(f"cannot write the operation log {path}: {error.strerror}") from error
+        raise _not_written(path, error) from error
+    try:
+        yield file
+    except BaseException:
+        with contextlib.suppress(OSError):  # the other failure came first, and may be this one
+            file.close()
+        raise
+    try:
+        file.close()
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> MachineError:
+    return MachineError(f"cannot write the operation log {path}: {error.strerror}")
 
 
 def _facts(guest: Guest) -> dict[str, object]:
@@ -91,11 +111,7 @@ def _facts(guest: Guest) -> dict[str, object]:
 
 
 def _digest(name: str, path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ImageError(f"cannot read the {name} {path}: {error.strerror}") from error
+    return hashlib.sha256(contents(path, name)).hexdigest()
 
 
 def _each(counts: tuple[int, ...]) -> str:

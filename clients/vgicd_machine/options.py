@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Final, NoReturn, ParamSpec, TypeVar
@@ -75,6 +76,7 @@ def failing(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        _open_standard_streams()
         try:
             return command(*args, **kwargs)
         except MachineError as error:
@@ -90,3 +92,10 @@ def failing(command: Callable[P, T]) -> Callable[P, T]:
             sys.exit(BROKEN_PIPE)
 
     return call
+
+
+def _open_standard_streams() -> None:
+    """Let those that were closed be the null device: their descriptors must not become a socket's."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -72,8 +73,7 @@ def perform(settings: Settings) -> int:
 def _perform(settings: Settings, controller: Controller, signals: Signals) -> int:
     keyboard = Keyboard(sys.stdin.fileno() if settings.hears else None, _tell if settings.types_on_terminal else None)
     guest = _guest(settings, controller.vcpus)
-    with ExitStack() as files:
-        log = opened(settings.log, files)
+    with opened(settings.log) as log:
         while (outcome := _boot(settings, controller, guest, keyboard, log, signals)).reset:
             if settings.on_reset == "exit":
                 say("the guest asked for a reset, which ends the run (--on-reset reboot goes on)")
@@ -201,7 +201,14 @@ class _Screen:
         if self.progress is not None:
             self.progress.before_output()
         while data:
-            data = data[os.write(_STDOUT, data) :]
+            try:
+                data = data[os.write(_STDOUT, data) :]
+            except BlockingIOError:  # made so by somebody who has it, too
+                select.select((), (_STDOUT,), ())
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise MachineError(f"cannot write the guest's console: {error.strerror}") from error
 
 
 def _terminal(settings: Settings) -> contextlib.AbstractContextManager[None]:

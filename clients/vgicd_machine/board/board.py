@@ -13,7 +13,7 @@ from vgicd_machine.board.loader import Boot, Job
 from vgicd_machine.board.memory import FLASH_BASE, FLASH_SIZE, Memory
 from vgicd_machine.board.pl011 import Pl011
 from vgicd_machine.board.pl031 import Pl031
-from vgicd_machine.errors import ImageError
+from vgicd_machine.files import contents
 from vgicd_machine.gic.port import GicPort, Window
 
 RAM_SIZE: Final = 128 << 20
@@ -60,12 +60,7 @@ class Board:
         binary goes.  `firmware` puts the image into flash at address 0.  Raises `ImageError`; nothing is then loaded.
         """
         site = Site(self._windows, self.ram.base, self.ram.size, cpus, seed=seed)
-        blob = None
-        if dtb is not None:
-            try:
-                blob = dtb.read_bytes()
-            except OSError as error:
-                raise ImageError(f"cannot read the device tree {dtb}: {error.strerror}") from error
+        blob = None if dtb is None else contents(dtb, "device tree")
 
         def tree(chosen: devicetree.Chosen) -> bytes:
             if blob is None:

@@ -23,6 +23,7 @@ from vgicd_machine.board.elf import Part, Program
 from vgicd_machine.board.layout import Layout
 from vgicd_machine.board.memory import FLASH_BASE, FLASH_SIZE, Memory
 from vgicd_machine.errors import ImageError
+from vgicd_machine.files import contents
 
 FLAT_OFFSET: Final = 0x8_0000
 """Where a flat binary goes, from the start of RAM, unless told otherwise."""
@@ -61,7 +62,7 @@ def load(job: Job, ram: Memory, flash: Memory | None, tree: Callable[[Chosen], b
 
     Raises `ImageError` with the reason; memory is then as it was.
     """
-    image = _contents(job.image, "image")
+    image = contents(job.image, "image")
     program, kind = _program(job, image, ram)
     layout = Layout(ram.base, ram.end)
     for part in program.parts:
@@ -71,7 +72,7 @@ def load(job: Job, ram: Memory, flash: Memory | None, tree: Callable[[Chosen], b
     parts = list(program.parts)
     span: tuple[int, int] | None = None
     if job.initrd is not None:
-        data = _contents(job.initrd, "initrd")
+        data = contents(job.initrd, "initrd")
         start = layout.place(f"the initrd {job.initrd}", len(data), _up(after, _PAGE), _PAGE)
         span = (start, start + len(data))
         parts.append(Part(start, data, len(data)))
@@ -114,13 +115,6 @@ def _program(job: Job, image: bytes, ram: Memory) -> tuple[Program, str]:
     if at % 4:
         raise ImageError(f"{at:#x} is not a multiple of 4, as an instruction's address is")
     return Program((Part(at, image, len(image)),), at), "flat"
-
-
-def _contents(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"cannot read the {what} {path}: {error.strerror}") from error
 
 
 def _up(address: int, alignment: int) -> int:

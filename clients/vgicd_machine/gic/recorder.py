@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
 
-from vgicd_machine.errors import BusAbort
+from vgicd_machine.errors import BusAbort, MachineError
 from vgicd_machine.gic.port import GicPort, Window
 
 TITLE: Final = "# vgicd operation log 1"
@@ -24,16 +24,17 @@ class Recorder:
     """A `GicPort` that writes down what goes through to `port`.
 
     `moment()` tells the time; `facts` are the pairs of the first line, in their order: whatever makes two runs
-    comparable, such as the seed, the geometry and the image's digest.  No value has white space.
+    comparable, such as the seed, the geometry and the image's digest.  No value has white space.  Raises `MachineError`
+    when `stream` cannot be written.
     """
 
     def __init__(self, port: GicPort, stream: TextIO, moment: Callable[[], int], facts: Mapping[str, object]) -> None:
         self._port = port
-        self._write = stream.write
+        self._stream = stream
         self._moment = moment
         self.windows: Sequence[Window] = port.windows
         self.outputs = port.outputs
-        self._write(" ".join((TITLE, *(f"{name}={value}" for name, value in facts.items()))) + "\n")
+        self._append(" ".join((TITLE, *(f"{name}={value}" for name, value in facts.items()))) + "\n")
 
     def read(self, cpu: int, address: int, size: int) -> int:
         try:
@@ -67,4 +68,10 @@ class Recorder:
 
     def _done(self, operation: str) -> None:
         self.outputs = outputs = self._port.outputs
-        self._write(f"{self._moment()} {operation} {outputs:#x}\n")
+        self._append(f"{self._moment()} {operation} {outputs:#x}\n")
+
+    def _append(self, line: str) -> None:
+        try:
+            self._stream.write(line)
+        except OSError as error:
+            raise MachineError(f"cannot write the operation log: {error.strerror}") from error
