@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,12 +29,13 @@ class Clone:
         self.cache = root / ".cache" / "guests"
         self.guests = self.cache / "debian"
 
-    def start(self, *arguments: str | Path, path: str = "/usr/bin:/bin") -> subprocess.Popen[str]:
+    def start(self, *arguments: str | Path, path: str = "/usr/bin:/bin", **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, self.script, *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": path})
+        env = {"PATH": path, **environment}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
-    def run(self, *arguments: str | Path, path: str = "/usr/bin:/bin") -> tuple[int, str]:
-        with self.start(*arguments, path=path) as process:
+    def run(self, *arguments: str | Path, path: str = "/usr/bin:/bin", **environment: str) -> tuple[int, str]:
+        with self.start(*arguments, path=path, **environment) as process:
             _, errors = process.communicate(timeout=30)
         return process.returncode, errors
 
@@ -109,6 +111,7 @@ def test_two_at_once_do_not_disturb_each_other_nor_what_a_killed_one_left(clone:
     ("broken", "text"),
     [
         (b"!<arch>\n", "has no control.tar"),
+        (b"!<arch>\n" + b"control.tar".ljust(48) + b"1\xd4".ljust(12), "is damaged"),
         (b"nothing", "is not a Debian package"),
         (None, "must have one arm64 package"),
     ],
@@ -124,6 +127,14 @@ def test_packages_that_cannot_be_used_are_named(clone: Clone, tmp_path: Path, br
     status, errors = clone.run("--packages", folder)
     assert (status, text in errors) == (1, True), errors
     assert not clone.guests.exists()
+
+
+def test_package_that_does_not_say_what_it_is_is_named(clone: Clone, tmp_path: Path) -> None:
+    folder = packages(tmp_path / "packages")
+    silent = tarfile.TarInfo("./control").tobuf() + bytes(1024)
+    (folder / "silent.deb").write_bytes(b"!<arch>\n" + f"{'control.tar.':<48}{len(silent):<10}`\n".encode() + silent)
+    status, errors = clone.run("--packages", folder)
+    assert (status, "silent.deb does not say what it is" in errors) == (1, True), errors
 
 
 def test_package_without_the_file_is_named(clone: Clone, tmp_path: Path) -> None:
@@ -180,3 +191,26 @@ def test_apt_without_a_network_gives_its_own_reason(clone: Clone, tmp_path: Path
     assert "apt-get update failed" in errors
     assert "E: " in errors
     assert sorted(path.name for path in clone.cache.iterdir()) == [".fetching"]
+
+
+@pytest.mark.parametrize(
+    "host", ["", 'Acquire::AllowInsecureRepositories "true"; APT::Get::AllowUnauthenticated "true";']
+)
+def test_an_archive_that_nobody_has_signed_is_refused_whatever_the_host_allows(
+    clone: Clone, tmp_path: Path, host: str
+) -> None:
+    if not shutil.which("apt-get"):
+        pytest.skip("this host has no apt-get")
+    suite = tmp_path / "debian" / "dists" / "x"
+    (suite / "main" / "binary-arm64").mkdir(parents=True)
+    (suite / "main" / "binary-arm64" / "Packages").touch()
+    nothing = hashlib.sha256().hexdigest()
+    (suite / "Release").write_text(
+        "Suite: x\nCodename: x\nArchitectures: arm64\nComponents: main\nDate: Thu, 01 Jan 2026 00:00:00 UTC\n"
+        f"SHA256:\n {nothing} 0 main/binary-arm64/Packages\n"
+    )
+    (tmp_path / "host.conf").write_text(host)
+    (tmp_path / "local.list").write_text(f"deb [trusted=yes] file:{tmp_path}/debian x main\n")
+    status, errors = clone.run("--sources", tmp_path / "local.list", APT_CONFIG=str(tmp_path / "host.conf"))
+    assert status == 1
+    assert "is not signed" in errors
