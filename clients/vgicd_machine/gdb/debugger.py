@@ -22,6 +22,7 @@ from vgicd_machine.gdb.stub import Stop, Stub
 from vgicd_machine.machine import Machine
 
 _ACCEPT_INTERVAL: Final = 0.1  # seconds between looks for a gdb that wants to connect
+_WAIT_INTERVAL: Final = 0.02  # the same, while the guest waits for it
 _STILL_INTERVAL: Final = 0.25  # between looks at the interrupt controller while the guest is stopped
 _EVERY: Final = -1  # mask of all CPUs
 
@@ -42,6 +43,7 @@ class GdbDebugger:
         self._stopped = False
         self._go = self._steps = _EVERY
         self._told_wait = False
+        self._interrupted = False  # Ctrl-C overtook the packet that lets the guest go on
         self._next_look = 0.0
         self.attached = False
         self.held = 0.0
@@ -50,10 +52,13 @@ class GdbDebugger:
 
     def begin(self, machine: Machine) -> None:
         self._machine = machine
-        while self._wait and not self.attached:
+        if not self._wait:
+            return
+        began = time.monotonic()
+        while not self._accept():
             machine.still()
-            self._accept()
-            time.sleep(0 if self.attached else _ACCEPT_INTERVAL / 4)
+            time.sleep(_WAIT_INTERVAL)
+        self.held = time.monotonic() - began
 
     def look(self) -> None:
         if self._link is None:
@@ -113,6 +118,9 @@ class GdbDebugger:
         """Let the CPUs of mask `go` run, and of those of `steps` the first to execute anything, one instruction."""
         self._go, self._steps = go, steps
         self._stopped = self._told_wait = False
+        if self._interrupted and self._stub is not None:
+            self._interrupted, self._stopped = False, True
+            self._stub.report(Stop(self._best(), signal.SIGINT))
 
     def detach(self) -> None:
         """Let the guest go on by itself."""
@@ -125,16 +133,18 @@ class GdbDebugger:
 
     # -- stopping
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Whether a gdb has come. If so it has been served, and the guest may go on."""
         machine = self._machine
         self._link = self._endpoint.accept() if machine is not None else None
         if machine is None or self._link is None:
-            return
+            return False
         view = View(machine, self._peeker)
         self._stub = Stub(self, self._link, machine, view, Points(view))
         self.attached = True
-        self._stub.stop = Stop(self._best())
+        self._stub.stop = Stop(self._best(), signal.SIGTRAP if self._wait and not machine.now else 0)
         self._serve()
+        return True
 
     def _heed(self, item: object) -> None:
         """What gdb says while the guest runs: Ctrl-C, or a packet that should have waited for a stop."""
@@ -166,13 +176,15 @@ class GdbDebugger:
         machine = self._machine
         if machine is None or self._link is None:
             return
-        self._stopped = True
+        self._stopped, self._interrupted = True, False
         began = checked = time.monotonic()
         try:
             while self._stopped and self._link is not None and self._stub is not None:
                 item = self._link.take(_STILL_INTERVAL)
                 if isinstance(item, bytes):
                     self._stub.serve(item)
+                elif item is INTERRUPT:
+                    self._interrupted = True
                 now = time.monotonic()
                 if now >= checked + _STILL_INTERVAL:
                     checked = now
@@ -198,7 +210,7 @@ class GdbDebugger:
             self._link.close()
             self._arm(None, tidy=True)
         self._link = self._stub = None
-        self.attached = self._stopped = False
+        self.attached = self._stopped = self._interrupted = False
         self._go = self._steps = _EVERY
 
     # -- words

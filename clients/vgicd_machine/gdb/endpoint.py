@@ -50,8 +50,7 @@ class Endpoint:
         """What `target remote` is given."""
         if self._address.transport != "tcp":
             return self._address.path
-        host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
-        return f"{host}:{self._socket.getsockname()[1]}"
+        return str(self._address).partition(":")[2]
 
     def accept(self) -> Link | None:
         """The connection of a gdb that waits for one."""
@@ -69,7 +68,7 @@ class Endpoint:
 
 @contextmanager
 def open_endpoint(text: str) -> Iterator[Endpoint]:
-    """The endpoint at `unix:PATH` or `tcp:HOST:PORT` (port 0: any free one), closed at the end of the block.
+    """The endpoint at `unix:PATH` or `tcp:HOST:PORT`, closed at the end of the block.
 
     Raises `AddressError` for what is none, `MachineError` when nobody can listen there.
     """

@@ -11,17 +11,19 @@ PSTATE: Final[tuple[Field, ...]] = (
     ("SS", 21, 21), ("V", 28, 28), ("C", 29, 29), ("Z", 30, 30), ("N", 31, 31),
 )  # fmt: skip
 
-TYPES: Final[dict[str, tuple[int, tuple[Field, ...]]]] = {
-    "cpsr_flags": (4, PSTATE),
-    "spsr_flags": (8, PSTATE),
-    "esr_flags": (8, (("ISS", 0, 24), ("IL", 25, 25), ("EC", 26, 31))),
+TYPES: Final[dict[str, tuple[Field, ...]]] = {
+    "cpsr_flags": PSTATE,
+    "esr_flags": (("ISS", 0, 24), ("IL", 25, 25), ("EC", 26, 31)),
     "sctlr_flags": (
-        8,
-        (("M", 0, 0), ("A", 1, 1), ("C", 2, 2), ("SA", 3, 3), ("UMA", 9, 9), ("I", 12, 12), ("nTWI", 16, 16),
-         ("nTWE", 18, 18), ("WXN", 19, 19), ("EE", 25, 25)),
+        ("M", 0, 0), ("A", 1, 1), ("C", 2, 2), ("SA", 3, 3), ("UMA", 9, 9), ("I", 12, 12), ("nTWI", 16, 16),
+        ("nTWE", 18, 18), ("WXN", 19, 19), ("EE", 25, 25),
     ),
-    "daif_flags": (8, (("F", 6, 6), ("I", 7, 7), ("A", 8, 8), ("D", 9, 9))),
-    "isr_flags": (8, (("F", 6, 6), ("I", 7, 7), ("A", 8, 8))),
-    "timer_flags": (8, (("ENABLE", 0, 0), ("IMASK", 1, 1), ("ISTATUS", 2, 2))),
+    "daif_flags": (("F", 6, 6), ("I", 7, 7), ("A", 8, 8), ("D", 9, 9)),
+    "isr_flags": (("F", 6, 6), ("I", 7, 7), ("A", 8, 8)),
+    "timer_flags": (("ENABLE", 0, 0), ("IMASK", 1, 1), ("ISTATUS", 2, 2)),
 }  # fmt: skip
-"""By gdb's name of the type: bytes, and fields."""
+"""By gdb's name of the type.
+
+All have 32 bits, because no register of this CPU with named fields has more, and because gdb 13 takes a plain number
+only for flags of its own size, which is an int's.
+"""

@@ -15,6 +15,7 @@ from vgicd_machine.core import arm64, engine
 from vgicd_machine.core.arm64 import PHYSICAL_TIMER_CRM, VIRTUAL_TIMER_CRM, SystemRegister
 from vgicd_machine.core.cpu import Cpu
 from vgicd_machine.core.engine import Engine
+from vgicd_machine.gdb.fields import TYPES
 from vgicd_machine.gdb.refusal import Refused
 from vgicd_machine.machine import Machine
 
@@ -65,6 +66,10 @@ def put(subject: Subject, register: Register, data: bytes) -> None:
 # -- the kinds
 
 
+def _bits(kind: str) -> int:
+    return 32 if kind in TYPES else 64
+
+
 def _plain(name: str, number: int, kind: str = "int", bits: int = 64, feature: str = CORE) -> Register:
     return Register(
         name, bits, kind, feature, lambda s: s.core.read(number), lambda s, value: s.core.write(number, value)
@@ -86,7 +91,7 @@ def _stored(name: str, place: SystemRegister, kind: str = "uint64", *, translati
         if translation:
             s.core.flush_tlb()
 
-    return Register(name, 64, kind, SYSTEM, lambda s: s.core.system(place), write)
+    return Register(name, _bits(kind), kind, SYSTEM, lambda s: s.core.system(place), write)
 
 
 def _stack(level: int) -> Register:
@@ -106,11 +111,12 @@ def _timer(name: str, crm: int, *, control: bool) -> Register:
     def write(s: Subject, value: int) -> None:
         s.machine.timers.write(s.cpu.index, crm, 1 if control else 2, value, s.machine.now)
 
-    return Register(name, 64, "timer_flags" if control else "uint64", SYSTEM, read, write)
+    kind = "timer_flags" if control else "uint64"
+    return Register(name, _bits(kind), kind, SYSTEM, read, write)
 
 
 def _told(name: str, kind: str, read: Callable[[Subject], int]) -> Register:
-    return Register(name, 64, kind, SYSTEM, read)
+    return Register(name, _bits(kind), kind, SYSTEM, read)
 
 
 def _pstate(s: Subject) -> int:
@@ -143,11 +149,11 @@ GENERAL: Final = (
 
 _SYSTEM: Final = (
     _stored("ELR_EL1", arm64.ELR_EL1, "code_ptr"),
-    _stored("SPSR_EL1", arm64.SPSR_EL1, "spsr_flags"),
+    _stored("SPSR_EL1", arm64.SPSR_EL1, "cpsr_flags"),
     _stored("ESR_EL1", arm64.ESR_EL1, "esr_flags"),
     _stored("FAR_EL1", arm64.FAR_EL1, "data_ptr"),
     _stored("VBAR_EL1", arm64.VBAR_EL1, "code_ptr"),
-    Register("DAIF", 64, "daif_flags", SYSTEM, lambda s: _pstate(s) & _DAIF, _set_daif),
+    Register("DAIF", 32, "daif_flags", SYSTEM, lambda s: _pstate(s) & _DAIF, _set_daif),
     _told("CurrentEL", "uint64", lambda s: _pstate(s) & _CURRENT_EL),
     _told("ISR_EL1", "isr_flags", _isr),
     _stack(0),

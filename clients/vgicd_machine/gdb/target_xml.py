@@ -79,9 +79,8 @@ def _add_vectors(feature: ET.Element) -> None:
 
 
 def _add_flags(feature: ET.Element, kind: str) -> None:
-    size, fields = TYPES[kind]
-    flags = ET.SubElement(feature, "flags", id=kind, size=str(size))
-    for name, low, high in fields:
+    flags = ET.SubElement(feature, "flags", id=kind, size="4")
+    for name, low, high in TYPES[kind]:
         ET.SubElement(flags, "field", name=name, start=str(low), end=str(high))
 
 
