@@ -123,16 +123,16 @@ class Bridge:
         typed = b""
         if keyboard is not None:
             poll.register(keyboard, select.POLLIN)
+        look = time.monotonic() + _SIGN_OF_LIFE
         while True:
-            wait = _SIGN_OF_LIFE
-            if deadline is not None:
-                wait = min(wait, deadline - time.monotonic())
-                if wait <= 0:
-                    raise TimeLimit("the guest still runs at the end of the time it was given")
-            ready = poll.poll(wait * 1000)
-            if not ready:
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                raise TimeLimit("the guest still runs at the end of the time it was given")
+            if now >= look:  # whatever else happens: a guest that only prints asks the daemon nothing
                 self._gic.check()
-            for descriptor, happened in ready:
+                look = time.monotonic() + _SIGN_OF_LIFE
+            until = look if deadline is None else min(look, deadline)
+            for descriptor, happened in poll.poll(max(0.0, until - now) * 1000):
                 if descriptor == gic:
                     self._gic.take()
                 elif descriptor == keyboard:

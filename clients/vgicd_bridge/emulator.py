@@ -51,6 +51,7 @@ _OURS: Final = {
     "-serial": "the first serial port",
     "-nographic": "the first serial port",
     "-daemonize": "the process",
+    "-no-shutdown": "when QEMU ends",
     "-bios": "the way of booting (--kernel)",
     "-pflash": "the way of booting (--kernel)",
 }

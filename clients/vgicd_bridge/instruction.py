@@ -1,8 +1,8 @@
 """What a load or store does that has come to the stub: from ESR_EL2 where that tells it, else from its word.
 
-The syndrome tells of single registers without write-back (DDI 0487 D17.2.37, ISV); for the rest the instruction is
-decoded here: pre- and post-index, and pairs, which become two accesses, as QEMU makes of them for its own devices.
-Exclusive, atomic, SIMD and `DC ZVA` accesses to a GIC are nobody's programs, and refused.
+The syndrome tells of single registers without write-back, LDAR and STLR among them (DDI 0487 D17.2.37, ISV); for the
+rest the instruction is decoded here: pre- and post-index, and pairs, which become two accesses, as QEMU makes of them
+for its own devices.  Exclusive, atomic, SIMD and `DC ZVA` accesses to a GIC are nobody's programs, and refused.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ ASLEEP = "asleep until somebody raises SPI 40"
 SPI = 40
 SOON = 5.0  # seconds in which a lost part must be told
 FOR_EVER = 0x14000000  # b .
+PRINT_FOR_EVER = (0xD2A12000, 0x52800141, 0xB9000001, 0x17FFFFFF)  # as below, but b .-4
 PRINT_AND_SWITCH_OFF = (
     *(0xD2A12000, 0x52800141, 0xB9000001),  # mov x0, #0x09000000; mov w1, #10; str w1, [x0]
     *(0x52800100, 0x72B08000, 0xD4000003),  # mov w0, #8; movk w0, #0x8400, lsl #16; smc #0
@@ -83,12 +84,12 @@ def test_a_killed_daemon_ends_the_run_soon_with_a_sentence(bridged: Path) -> Non
 
 
 @pytest.mark.long
-def test_a_stopped_daemon_ends_the_run_too(bridged: Path) -> None:
-    with (
-        private_daemon(vcpus=1) as daemon,
-        bridge("--connect", daemon.address, "--kernel", bridged) as run,
-    ):
-        run.until(ASLEEP)
+@pytest.mark.parametrize("printing", [False, True])
+def test_a_stopped_daemon_ends_the_run_too(bridged: Path, tmp_path: Path, printing: bool) -> None:
+    """Whether the guest sleeps, or prints without end and asks its GIC nothing."""
+    guest = flat(tmp_path / "flat.bin", *PRINT_FOR_EVER) if printing else bridged
+    with private_daemon(vcpus=1) as daemon, bridge("--connect", daemon.address, "--kernel", guest) as run:
+        run.until("" if printing else ASLEEP)
         daemon.process.send_signal(signal.SIGSTOP)
         try:
             status, errors = run.end(2 * SOON)
@@ -168,6 +169,14 @@ def test_an_access_that_cannot_be_carried_out_is_told_with_its_pc(tmp_path: Path
     assert "0x885f7c01 at PC 0x40080004 accesses the GIC at 0x8000000" in errors
 
 
+def test_acquiring_loads_and_releasing_stores_are_carried_out(tmp_path: Path) -> None:
+    """QEMU's syndrome describes them as any other; mov x0, #0x08000000; ldar w1, [x0]; stlr w1, [x0]."""
+    code = flat(tmp_path / "flat.bin", 0xD2A10000, 0x88DFFC01, 0x889FFC01, *PRINT_AND_SWITCH_OFF)
+    with bridge("--kernel", code, "--stats") as run:
+        status, errors = run.end()
+    assert (status, "2 accesses to the GIC (1 reads, 1 writes, 0 aborts)" in errors) == (0, True), errors
+
+
 def test_the_time_limit_is_a_status_of_its_own(tmp_path: Path) -> None:
     with bridge("--kernel", flat(tmp_path / "flat.bin", FOR_EVER), "--timeout", "0.5") as run:
         status, errors = run.end()
@@ -194,6 +203,7 @@ def test_a_missing_qemu_is_told_with_its_package(tmp_path: Path) -> None:
     [
         (("--", "-smp", "2"), "chooses one CPU"),
         (("--", "--gdb", "tcp::1234"), "chooses the gdbstub"),
+        (("--", "-no-shutdown"), "chooses when QEMU ends"),
         (("--reset",), "--reset is for a daemon"),
         (("--private", "--connect", "unix:/nowhere"), "exclude each other"),
     ],
