@@ -103,7 +103,7 @@ def test_exception_without_vectors_is_a_fault_of_the_guest() -> None:
     ("address", "syndrome", "far"),
     [
         ("d2b00004    mov     x4, #0x80000000", 0x9600_0005, 0x8000_0000),  # translation fault, level 1
-        ("d2a40004    mov     x4, #0x20000000", 0x9600_0410, 0),  # external abort, FAR not valid
+        ("d2a40004    mov     x4, #0x20000000", 0x9600_0010, 0x2000_0000),  # external abort
     ],
 )
 def test_aborts_with_the_mmu_on(address: str, syndrome: int, far: int) -> None:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from vgicd_machine.board.board import Board
 from vgicd_machine.board.timers import Timers
 from vgicd_machine.core import arm64, engine
+from vgicd_machine.core.addressing import PAGE_MASK, WIDEST_ACCESS, accessed
 from vgicd_machine.core.arm64 import SystemRegister
 from vgicd_machine.core.engine import Engine, Hole
 from vgicd_machine.core.traps import Trap, Watch
@@ -127,9 +128,6 @@ class Cpu:
         self._traps: tuple[Collection[int], Collection[Watch]] = (), ()
         self._refusal: _Refusal | None = None
         self._stale_code = self._stale_tlb = False
-
-    late_stops = 0
-    """Always: every stop is exact."""
 
     @property
     def on(self) -> bool:
@@ -377,10 +375,25 @@ class Cpu:
         self._abort(core, hole.address, fetch=hole.fetch, write=hole.write)
 
     def _abort(self, core: Engine, address: int, *, fetch: bool, write: bool) -> None:
-        """A synchronous external abort; with the MMU on its virtual address is not known, which FnV says."""
+        """A synchronous external abort of the access to physical `address` by the instruction at the PC."""
         same_level = arm64.exception_level(core.read(engine.PSTATE)) != 0
-        translated = core.system(arm64.SCTLR_EL1) & arm64.SCTLR_M
         kind = arm64.EC_INSTRUCTION_ABORT if fetch else arm64.EC_DATA_ABORT
-        iss = arm64.EXTERNAL_ABORT | (arm64.ISS_FNV if translated else 0) | (arm64.ISS_WNR if write else 0)
+        virtual = self._virtual(core, address, fetch=fetch)
+        iss = arm64.EXTERNAL_ABORT | (arm64.ISS_FNV if virtual is None else 0) | (arm64.ISS_WNR if write else 0)
         syndrome = kind + same_level << 26 | arm64.ESR_IL | iss
-        core.abort(fetch=fetch, syndrome=syndrome, address=0 if translated else address)
+        core.abort(fetch=fetch, syndrome=syndrome, address=virtual or 0)
+
+    @staticmethod
+    def _virtual(core: Engine, address: int, *, fetch: bool) -> int | None:
+        """Where the instruction at the PC has met physical `address`; None if that is not to be found out."""
+        if not core.system(arm64.SCTLR_EL1) & arm64.SCTLR_M:
+            return address
+        pc = core.read(engine.PC)
+        if fetch:
+            return pc
+        registers = (*engine.GENERAL, engine.SP)
+        word = core.instruction(pc)
+        first = None if word is None else accessed(word, pc, lambda number: core.read(registers[number]))
+        if first is None or (beyond := address - first & PAGE_MASK) >= WIDEST_ACCESS:
+            return None
+        return first + beyond
