@@ -55,6 +55,19 @@ def test_affinity_info() -> None:
     assert [call(power, AFFINITY_INFO, cpu) for cpu in range(3)] == [0, 1, psci.INVALID_PARAMETERS]
 
 
+def test_affinity_info_of_groups() -> None:
+    power = Power()
+    assert [call(power, AFFINITY_INFO, 1, level) for level in range(1, 5)] == [0, 0, 0, psci.INVALID_PARAMETERS]
+    assert call(power, AFFINITY_INFO, 0x100, 1) == psci.INVALID_PARAMETERS, "no such group"
+
+
+def test_arguments_of_32_bit_calls_are_words() -> None:
+    power = Power()
+    upper = 0xFFFF_FFFF << 32
+    assert call(power, CPU_ON_32, upper | 1, upper | 0x4000_0000, upper | 7) == psci.SUCCESS
+    assert power.log == [("on", 1, 0x4000_0000, 7)]
+
+
 def test_power_functions() -> None:
     power = Power()
     assert call(power, 0x8400_0002) == psci.SUCCESS

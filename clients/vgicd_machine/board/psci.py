@@ -9,6 +9,7 @@ NOT_SUPPORTED: Final = -1
 INVALID_PARAMETERS: Final = -2
 ALREADY_ON: Final = -4
 
+_WORD: Final = 0xFFFF_FFFF
 _SMC64: Final = 0x4000_0000  # the 64-bit variant of a function has this bit as well
 _VERSION, _SUSPEND, _OFF, _ON, _AFFINITY_INFO = (0x8400_0000 + n for n in range(5))
 _MIGRATE_INFO_TYPE, _SYSTEM_OFF, _SYSTEM_RESET, _FEATURES = 0x8400_0006, 0x8400_0008, 0x8400_0009, 0x8400_000A
@@ -17,6 +18,8 @@ _WITH_64_BITS: Final = frozenset({_SUSPEND, _ON, _AFFINITY_INFO})
 _KNOWN: Final = _WITH_64_BITS | {
     _VERSION, _OFF, _MIGRATE_INFO_TYPE, _SYSTEM_OFF, _SYSTEM_RESET, _FEATURES, _SMCCC_VERSION,
 }  # fmt: skip
+_HIGHEST_LEVEL: Final = 3
+_WITHIN_GROUP: Final = 0xFF  # affinity 0
 _AFFINITY: Final = 0xFF_00FF_FFFF  # the affinity fields of MPIDR_EL1
 
 
@@ -44,6 +47,8 @@ def call(power: PowerController, cpu: int, function: int, arguments: tuple[int, 
 
     A power-down state of CPU_SUSPEND is answered as standby, as the specification allows.
     """
+    if not function & _SMC64:  # then its arguments are W1 to W3 (DEN 0028)
+        arguments = (arguments[0] & _WORD, arguments[1] & _WORD, arguments[2] & _WORD)
     name = _name(function)
     match name:
         case 0x8000_0000:
@@ -57,14 +62,13 @@ def call(power: PowerController, cpu: int, function: int, arguments: tuple[int, 
         case 0x8400_0003:
             return _switch_on(power, *arguments)
         case 0x8400_0004:
-            on = power.is_on(arguments[0] & _AFFINITY)
-            return INVALID_PARAMETERS if on is None else int(not on)
+            return _affinity_info(power, arguments[0] & _AFFINITY, arguments[1])
         case 0x8400_0006:
             return 2  # no Trusted OS to migrate
         case 0x8400_0008 | 0x8400_0009:
             power.end(reset=name == _SYSTEM_RESET)
         case 0x8400_000A:
-            return NOT_SUPPORTED if _name(arguments[0] & 0xFFFF_FFFF) is None else SUCCESS
+            return NOT_SUPPORTED if _name(arguments[0] & _WORD) is None else SUCCESS
         case _:
             return NOT_SUPPORTED
     return SUCCESS
@@ -76,6 +80,14 @@ def _name(function: int) -> int | None:
     if name not in _KNOWN or (function & _SMC64 and name not in _WITH_64_BITS):
         return None
     return name
+
+
+def _affinity_info(power: PowerController, target: int, level: int) -> int:
+    """0 if the CPU, or from `level` 1 on one of the group, is on, else 1 (DEN 0022 5.7)."""
+    if level:  # every CPU is in group 0 of each level, and the one that asks is on
+        return INVALID_PARAMETERS if level > _HIGHEST_LEVEL or target > _WITHIN_GROUP else 0
+    on = power.is_on(target)
+    return INVALID_PARAMETERS if on is None else int(not on)
 
 
 def _switch_on(power: PowerController, target: int, entry: int, context: int) -> int:
