@@ -143,6 +143,25 @@ def test_the_timer_is_not_for_el0_unless_the_kernel_says_so(setting: str, trappe
     assert results[3] >> 26 == (0x18 if trapped else 0x15)
 
 
+@pytest.mark.parametrize(("mask", "op2", "bits"), [("d50342df  daifset, #2", 6, 2), ("d5034fff  daifclr, #15", 7, 15)])
+def test_masking_at_el0_is_a_trapped_write(mask: str, op2: int, bits: int) -> None:
+    main = f"""
+    100000a6    adr     x6, .+20
+    d5184026    msr     elr_el1, x6
+    d518401f    msr     spsr_el1, xzr
+    d5033fdf    isb
+    d69f03e0    eret
+    {mask}
+    """
+    handler = """
+    d5385206    mrs     x6, esr_el1
+    f9000e86    str     x6, [x20, #24]
+    """
+    _, results = run(FakeGic(), START + main, vectors={EL0_SYNC: handler + REPORT + OFF})
+    assert results[1] == BASE + 8 * 4, "at the instruction"
+    assert results[3] == 0x6200_0000 | op2 << 17 | 3 << 14 | 4 << 10 | 31 << 5 | bits << 1, "trapped MSR, Rt 31"
+
+
 def test_floating_point_traps_where_the_guest_asks_for_it() -> None:
     main = """
     d518105f    msr     cpacr_el1, xzr

@@ -62,6 +62,17 @@ def exception_level(pstate: int) -> int:
     return pstate >> 2 & 3
 
 
+def masking_syndrome(word: int) -> int:
+    """ESR_EL1 of an EL0 instruction for which the engine has none: a trapped MSR DAIFSet or DAIFClr, else nothing."""
+    if word & 0xFFFF_F0DF != _MSR_DAIF:
+        return ESR_IL
+    op2, crm = word >> 5 & 7, word >> 8 & 0xF
+    return _EC_TRAPPED_MSR << 26 | ESR_IL | op2 << 17 | 3 << 14 | 4 << 10 | 31 << 5 | crm << 1
+
+
+_EC_TRAPPED_MSR: Final = 0x18
+_MSR_DAIF: Final = 0xD503_40DF  # without the immediate; bit 5 tells Clr from Set
+
 WFE: Final = 0xD503205F
 SEMIHOSTING_HLT: Final = 0xD45E_0000  # HLT #0xF000
 

@@ -25,6 +25,7 @@ from vgicd_machine.core.arm64 import (
     WFE,
     SystemRegister,
     exception_level,
+    masking_syndrome,
 )
 from vgicd_machine.core.internals import LAYOUT, Hooks, Pointer
 from vgicd_machine.core.traps import BREAK, SPAN, STEP, Trap, Traps, Watch, is_exclusive
@@ -493,8 +494,8 @@ class Engine(Hooks):
                 if self._exception.target != 1:  # what a hypervisor would trap: this guest has none, nor EL2
                     self._exception.syndrome, self._exception.target = ESR_IL, 1
                     self._number.value = UNDEFINED
-                elif not self._exception.syndrome:  # MSR DAIFSet and DAIFClr at EL0
-                    self._exception.syndrome = ESR_IL
+                elif not self._exception.syndrome:
+                    self._exception.syndrome = masking_syndrome(self.instruction(self.read(PC)) or 0)
                 internals.take_exception(self._cpu)
         except BaseException as error:
             self._fail(error)
