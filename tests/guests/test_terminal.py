@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,13 @@ def on_terminal(image: str, *arguments: str) -> Iterator[Terminal]:
         os.close(slave)
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def piped(image: str, *arguments: str, keys: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "vgicd_machine", image, *arguments]
     return subprocess.run(command, input=keys, capture_output=True, timeout=LIMIT, check=False)
@@ -130,6 +137,20 @@ def test_a_signal_restores_the_terminal_and_ends_the_private_daemon(tmp_path: Pa
         assert b"Traceback" not in person.seen
         assert person.settings() == person.before
         assert not Path(f"/proc/{daemon}").exists()
+
+
+def test_a_stopped_run_gives_the_terminal_back_and_takes_it_again(tmp_path: Path) -> None:
+    with on_terminal(program(tmp_path, UART + say("!") + ECHO_UNTIL_Q + SYSTEM_OFF), "--in-process") as person:
+        person.until(rb"!")
+        during, pid = person.settings(), person.process.pid
+        os.kill(pid, signal.SIGTSTP)
+        wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T"))
+        assert person.settings() == person.before
+        os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: person.settings() == during)
+        person.type(b"q")
+        assert person.end() == 0
+        assert person.settings() == person.before
 
 
 def test_progress_is_shown_while_the_guest_is_silent_and_goes_before_it_speaks(tmp_path: Path) -> None:
