@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.gdb.transcript import Session
 from tests.guests.debugging import LIMIT, debugged, timed
 from tests.guests.fakes import MMU_ON, START, words
 from tests.guests.programs import SPIN, SYSTEM_OFF, WAIT, program
-from tests.guests.recording import Lines
+from tests.guests.recording import Lines, linux
 from tests.tools import require_tool
 from vgicd_client import AddressError, private_daemon
 from vgicd_machine import guests
@@ -197,6 +198,31 @@ def test_gdb_is_served_on_loopback_only() -> None:
         pass
 
 
+@pytest.mark.long
+def test_linux_is_stopped_in_its_interrupt_vector_and_boots_as_without(tmp_path: Path, gdb: Gdb) -> None:
+    guest = linux(1)
+    with debugged(tmp_path, gdb, guest) as (machine, session):
+        session.start("continue")
+        session.until("Continuing")
+        deadline = time.monotonic() + LIMIT
+        while not any("Linux version" in line for line in machine.said):  # its vectors are its own by then
+            assert time.monotonic() < deadline, machine.said
+            time.sleep(0.05)
+        session.interrupt()
+        assert "received signal SIGINT" in session.wait()
+        session.run("hbreak *($VBAR_EL1 + 0x280)")
+        for _ in range(10):
+            assert "Breakpoint 1, 0xffff" in session.run("continue")
+            assert session.run("p $ISR_EL1").endswith(" = [ I ]")
+            assert "sub\tsp, sp, #0x" in session.run("x/i $pc")
+            assert re.search(r"is physical 0x4\w+: level 3, 0x1000 bytes", session.run("monitor where"))
+            session.runs("stepi 20", "x/8xg $sp", "info registers")
+        session.run("delete")
+        assert "exited normally" in session.run("continue", LIMIT)
+    assert machine.join().status == 0
+    assert machine.log.text == undisturbed(guest)
+
+
 def test_two_gdbs_see_one_interrupt(tmp_path: Path, gdb: Gdb) -> None:
     """The CPUs in one, stopped in their handler; in the other, the daemon's, the interrupt that it handles."""
     guest = built("watched", 2)
@@ -228,11 +254,11 @@ def test_ctrl_c_stops_detach_lets_go_and_kill_ends(tmp_path: Path, gdb: Gdb) -> 
         session.until("Continuing")
         session.interrupt()
         assert "received signal SIGINT" in session.wait()
-        time = session.run("p $CNTVCT_EL0")
-        assert session.run("p $CNTVCT_EL0").split()[-1] == time.split()[-1]
+        then = session.run("p $CNTVCT_EL0").split()[-1]
+        assert session.run("p $CNTVCT_EL0").split()[-1] == then
         session.run("detach")
         session.connect()
-        assert int(session.run("p $CNTVCT_EL0").split()[-1]) > int(time.split()[-1])
+        assert int(session.run("p $CNTVCT_EL0").split()[-1]) > int(then)
         session.run("kill")
     assert isinstance(machine.error, Interrupted)
     assert machine.error.status == 128 + 9

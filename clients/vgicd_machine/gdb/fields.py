@@ -24,6 +24,5 @@ TYPES: Final[dict[str, tuple[Field, ...]]] = {
 }  # fmt: skip
 """By gdb's name of the type.
 
-All have 32 bits, because no register of this CPU with named fields has more, and because gdb 13 takes a plain number
-only for flags of its own size, which is an int's.
+All have 32 bits, which no name is beyond: gdb 13 takes a plain number only for flags of its own size, an int's.
 """

@@ -9,7 +9,7 @@ from vgicd_machine.board.timers import FREQUENCY, PHYSICAL_PPI, VIRTUAL_PPI
 from vgicd_machine.core import engine
 from vgicd_machine.core.arm64 import PHYSICAL_TIMER_CRM, VIRTUAL_TIMER_CRM, exception_level
 from vgicd_machine.gdb.refusal import Refused
-from vgicd_machine.gdb.registers import SYSTEM_REGISTERS
+from vgicd_machine.gdb.registers import REGISTERS, SYSTEM_REGISTERS
 from vgicd_machine.machine import Machine
 
 if TYPE_CHECKING:
@@ -100,11 +100,14 @@ def _physical(stub: Stub, words: list[str]) -> str:
 
 
 def _where(stub: Stub, words: list[str]) -> str:
+    subject = stub.on()
+    name = words[0].lstrip("$") if words else "pc"
+    register = next((register for register in REGISTERS if register.name == name), None)
     try:
-        address = int(words[0], 0)
-    except (ValueError, IndexError):
-        raise Refused("It is `monitor where ADDRESS`.") from None
-    leaf = stub.view.where(stub.on().cpu, address)
+        address = int(name, 0) if register is None else register.read(subject)
+    except ValueError:
+        raise Refused("It is `monitor where ADDRESS`, or a register's name; without either, where the PC is.") from None
+    leaf = stub.view.where(subject.cpu, address)
     if leaf is None:
         return f"{address:#x}: the MMU is off, so that it is the physical address.\n"
     said = ", ".join(text for bit, text in _ATTRIBUTES if leaf.descriptor >> bit & 1)
@@ -123,7 +126,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     for command in (
         Command("info", "virtual time, what each CPU does, its timers and their lines", _info),
         Command("system", "the selected CPU's system registers", _system),
-        Command("where ADDRESS", "how the selected CPU translates a virtual address", _where),
+        Command("where [ADDRESS]", "how the selected CPU translates an address, a register's value, or its PC", _where),
         Command("physical [on|off]", "take addresses for physical ones, or for virtual ones again", _physical),
         Command("why", "why the last request was refused", _why),
         Command("help", "this", _help),

@@ -12,6 +12,8 @@ from vgicd_machine.gdb.refusal import Refused
 SOFTWARE, HARDWARE, WRITES, READS, ACCESSES = range(5)
 _REASONS: Final = {WRITES: "watch", READS: "rwatch", ACCESSES: "awatch"}
 
+_LARGEST: Final = 4096  # bytes of a watchpoint
+
 Key = tuple[int, int, int]
 """What Z and z name: the kind, the address and the length."""
 
@@ -28,6 +30,8 @@ class Points:
         """Raises `Refused`, with nothing set."""
         kind, address, size = key
         if kind in _REASONS:
+            if not 0 < size <= _LARGEST:
+                raise Refused(f"A watchpoint has 1 to {_LARGEST} bytes, not {size}.")
             reads, writes = kind != WRITES, kind != READS
             self._watches[key] = self._view.watches(cpu, address, size, reads=reads, writes=writes)
         elif kind in (SOFTWARE, HARDWARE):

@@ -84,14 +84,15 @@ def _vector(number: int) -> Register:
 
 
 def _stored(name: str, place: SystemRegister, kind: str = "uint64", *, translation: bool = False) -> Register:
-    """A system register that the core keeps; with `translation` it has a say in that."""
+    """A system register that the core keeps; with `translation` it has a say in that. What is not shown stays."""
+    bits = _bits(kind)
 
     def write(s: Subject, value: int) -> None:
-        s.core.set_system(place, value)
+        s.core.set_system(place, s.core.system(place) >> bits << bits | value)
         if translation:
             s.core.flush_tlb()
 
-    return Register(name, _bits(kind), kind, SYSTEM, lambda s: s.core.system(place), write)
+    return Register(name, bits, kind, SYSTEM, lambda s: s.core.system(place), write)
 
 
 def _stack(level: int) -> Register:

@@ -269,6 +269,8 @@ def _registers(stub: Stub, _: bytes) -> bytes:
 
 def _set_registers(stub: Stub, arguments: bytes) -> bytes:
     subject, data = stub.on(), _bytes(arguments)
+    if len(data) != sum(register.bits // 8 for register in GENERAL):
+        raise _Malformed
     for register in GENERAL:
         size = register.bits // 8
         put(subject, register, data[:size])
