@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import subprocess
@@ -14,11 +15,12 @@ import pytest
 from tests.gdb import gdbs
 from tests.gdb.gdbs import Gdb
 from tests.gdb.transcript import Session
-from tests.guests.debugging import LIMIT, debugged, timed
+from tests.guests.debugging import LIMIT, Debugged, debugged, timed
 from tests.guests.fakes import MMU_ON, START, words
 from tests.guests.programs import SPIN, SYSTEM_OFF, WAIT, program
 from tests.guests.recording import Lines, linux
 from tests.tools import require_tool
+from vgicd.gdbstub import packets
 from vgicd_client import AddressError, private_daemon
 from vgicd_machine import guests
 from vgicd_machine.errors import Deadlock, GuestFault, Interrupted
@@ -262,3 +264,36 @@ def test_ctrl_c_stops_detach_lets_go_and_kill_ends(tmp_path: Path, gdb: Gdb) -> 
         session.run("kill")
     assert isinstance(machine.error, Interrupted)
     assert machine.error.status == 128 + 9
+
+
+NAMES = (
+    "qSupported ? g G p P m M X H T qC qXfer:threads:read:: Z0, Z2, z2, vCont; vCont? s c qRcmd, qThreadExtraInfo, "
+    "Qqemu.PhyMemMode: D S C"
+).split()
+ARGUMENTS = (
+    " 0 -1 p1.1 p1.-1 1,4 40080000,4 8000000,40 ffffffffffffffff,10 zz : c 40080000,ffffffffffffffff s:1 s:p1.2;c c:p1.9 "
+    "g0 c-1 46=00 0=0011223344556677 21=ffffffff 696e666f 73797374656d 9000000,4 ,;,; 40080000,4:01020304"
+).split(" ")
+
+
+def test_whatever_a_peer_says_the_guest_goes_on(tmp_path: Path) -> None:
+    """A thousand packets, most of them nonsense, and the bytes between packets; the peer breaks off at will."""
+    draw = random.Random(5)
+    with open_endpoint(f"unix:{tmp_path / 'cpu'}") as endpoint:
+        machine = Debugged(endpoint, flat(tmp_path, SPIN, cpus=2), DomainPort(vcpus=2, spis=64))
+        for _ in range(4):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.settimeout(LIMIT)
+                peer.connect(endpoint.address)
+                for _ in range(250):
+                    packet = (draw.choice(NAMES) + draw.choice(ARGUMENTS)).encode()
+                    noise = draw.choice((b"", b"+", b"\x03", draw.randbytes(5)))
+                    try:
+                        peer.sendall(noise + packets.encode(packet) + b"\x03")
+                        if draw.random() < 0.2:
+                            peer.recv(1 << 16)
+                    except (BrokenPipeError, ConnectionResetError):
+                        break  # it was told to detach
+        machine.run.machine.end(reset=False)
+        machine.join()
+    assert machine.run.machine.now > 0
