@@ -21,7 +21,9 @@ from vgicd_machine.errors import EngineMissing
 from unicorn.unicorn_py3.unicorn import uclib
 
 MRS_CNTVCT = 0xD53B_E040
-LOOK = "b94012a5    ldr     w5, [x21, #0x10]\n"
+LOOK = """
+    b94012a5    ldr     w5, [x21, #0x10]
+"""
 
 
 def engines_library() -> Library:
