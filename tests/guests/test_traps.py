@@ -41,6 +41,9 @@ LOOP = """
     91000421    add     x1, x1, #1
     17fffffe    b       .-8
 """
+ONE_MORE = """
+    91000400    add     x0, x0, #1
+"""
 
 
 def test_a_breakpoint_stops_before_its_instruction_and_keeps_the_rest_of_the_slice(memory: Memory) -> None:
@@ -77,7 +80,7 @@ def test_code_that_was_executed_before_is_stopped_in_too(memory: Memory) -> None
     ],
 )
 def test_an_access_that_is_watched_has_not_happened_to_the_registers(memory: Memory, access: str, write: bool) -> None:
-    engine = core(memory, "91000400    add     x0, x0, #1\n" + access + "\n17fffffe    b       .-8")
+    engine = core(memory, ONE_MORE + access)
     watch = Watch(DATA, 1, reads=not write, writes=write)
     engine.set_traps([], [watch], tidy=True)
     before = [0] * 31
@@ -108,7 +111,11 @@ def test_an_exclusive_store_that_is_watched_succeeds_once(memory: Memory) -> Non
 
 
 def test_an_access_beside_what_is_watched_does_not_stop(memory: Memory) -> None:
-    engine = core(memory, "f9000280    str     x0, [x20]\n14000000    b       .")
+    store = """
+        f9000280    str     x0, [x20]
+        14000000    b       .
+    """
+    engine = core(memory, store)
     engine.set_traps([], [Watch(DATA + 8, 4, reads=True, writes=True), Watch(DATA, 8, True, False)], tidy=True)
     assert (engine.run(10), engine.trap) == (10, None)
 
