@@ -17,7 +17,7 @@ from vgicd_client import private_daemon
 from vgicd_machine import guests
 from vgicd_machine import suite as command
 from vgicd_machine.errors import BusAbort, MachineError
-from vgicd_machine.explained import MANY, SUITE, explained
+from vgicd_machine.explained import MANY, SUITE, explained, is_explained
 from vgicd_machine.gic.domain_port import DomainPort
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.gic.socket_port import open_port
@@ -54,6 +54,20 @@ def over_the_socket(suite: Path, cpus: int, lrs: int, **config: Any) -> dict[str
         return failures(play(suite, Surviving(port), cpus))
 
 
+def unexplained(found: dict[str, str], cpus: int, lrs: int) -> dict[str, str]:
+    return {
+        name: why
+        for name, why in found.items()
+        if not is_explained(Verdict(name, False, why), "xen", cpus, lrs, "suite")
+    }
+
+
+def assert_exactly_what_is_explained_fails(suite: Path, cpus: int, lrs: int) -> None:
+    found = over_the_socket(suite, cpus, lrs, variant="xen")
+    assert unexplained(found, cpus, lrs) == {}
+    assert found.keys() == explained("xen", cpus, lrs, "suite").keys()
+
+
 @pytest.mark.parametrize(("cpus", "lrs"), [(1, 1), (4, 4)])
 def test_suite_passes(suite: Path, cpus: int, lrs: int) -> None:
     assert over_the_socket(suite, cpus, lrs) == {}
@@ -79,14 +93,14 @@ def test_suite_says_that_it_needs_interrupts(suite: Path) -> None:
 
 
 def test_exactly_what_is_explained_fails_in_variant_xen(suite: Path) -> None:
-    assert over_the_socket(suite, 2, 2, variant="xen").keys() == explained("xen", 2, 2, "suite").keys()
+    assert_exactly_what_is_explained_fails(suite, 2, 2)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("lrs", LRS)
 @pytest.mark.parametrize("cpus", CPUS)
 def test_exactly_what_is_explained_fails_with_every_geometry(suite: Path, cpus: int, lrs: int) -> None:
-    assert over_the_socket(suite, cpus, lrs, variant="xen").keys() == explained("xen", cpus, lrs, "suite").keys()
+    assert_exactly_what_is_explained_fails(suite, cpus, lrs)
 
 
 @pytest.mark.long
@@ -94,7 +108,7 @@ def test_exactly_what_is_explained_fails_with_every_geometry(suite: Path, cpus: 
     ("cpus", "lrs"), sorted({(row.cpus, lrs) for row in SUITE for lrs in (row.lrs, row.lrs + 1) if row.lrs < MANY})
 )
 def test_explanations_end_where_they_say(suite: Path, cpus: int, lrs: int) -> None:
-    assert over_the_socket(suite, cpus, lrs, variant="xen").keys() == explained("xen", cpus, lrs, "suite").keys()
+    assert_exactly_what_is_explained_fails(suite, cpus, lrs)
 
 
 @pytest.mark.long
@@ -102,7 +116,9 @@ def test_explanations_end_where_they_say(suite: Path, cpus: int, lrs: int) -> No
 def test_with_every_defect_mended_only_what_stays_still_fails(suite: Path, cpus: int, lrs: int) -> None:
     numbers = explained("xen", cpus, lrs, "suite")
     stays = {name for name, why in numbers.items() if any(number.startswith("F") for number in why)}
-    assert over_the_socket(suite, cpus, lrs, variant="xen", xen_without=tuple(DEFECTS)).keys() == stays
+    found = over_the_socket(suite, cpus, lrs, variant="xen", xen_without=tuple(DEFECTS))
+    assert found.keys() == stays
+    assert unexplained(found, cpus, lrs) == {}
 
 
 SEEN = sorted({number for row in SUITE for number in row.numbers if number in DEFECTS and "F22" not in row.numbers})
@@ -114,8 +130,10 @@ def test_suite_finds_each_defect_when_it_is_the_only_one(suite: Path, defect: st
     others = tuple(number for number in DEFECTS if number != defect)
     numbers = explained("xen", 2, 4, "suite")
     stays = {name for name, why in numbers.items() if any(number.startswith("F") for number in why)}
-    found = over_the_socket(suite, 2, 4, variant="xen", xen_without=others).keys() - stays
-    assert any(defect in numbers.get(name, ()) for name in found), found
+    found = over_the_socket(suite, 2, 4, variant="xen", xen_without=others)
+    other_text = unexplained(found, 2, 4)
+    assert not stays & other_text.keys(), other_text
+    assert any(defect in numbers.get(name, ()) for name in found.keys() - stays - other_text.keys()), found
 
 
 def test_every_explanation_is_of_a_scenario_and_has_a_number_and_a_sentence() -> None:
@@ -147,6 +165,46 @@ def test_command_names_the_defect_of_each_failure(suite: Path) -> None:
     ):
         assert line.startswith(f"  {', '.join(numbers)}: {name}: ")
     assert last == "Xen's own defects explain every failure, as expected in variant xen."
+
+
+@pytest.mark.parametrize(
+    ("name", "cpus", "lrs", "known", "other"),
+    [
+        ("active-bits", 1, 1, "GICD_ISACTIVER1 is 0x0, not 0xa5a50ff0", "GICD_ISACTIVER1 is 0x1, not 0xa5a50ff0"),
+        ("active-bits", 1, 1, "GICD_ISACTIVER1 is 0x0, not 0xa5a50ff0", "GICD_ISACTIVER1 is 0x0, not 0xa5a50ff0."),
+        ("handlers-nest", 1, 4, "4 handlers nested of 16", "3 handlers nested of 16"),
+        ("many-move-at-once", 4, 4, "cpu 3 took 0 of 20", "cpu 3 took 19 of 20"),
+        ("round-trip", 2, 4, "it came 1 times of 6", "CPUs 0x1 are interrupted without end"),
+        (
+            "target-comes-late",
+            2,
+            4,
+            "with a target at last 34 does not come to cpu 1",
+            "with a target GICC_IAR reads 0x3ff, not 0x22",
+        ),
+    ],
+)
+def test_a_scenario_that_fails_with_another_text_than_its_defect_leads_to_is_not_explained(
+    name: str, cpus: int, lrs: int, known: str, other: str
+) -> None:
+    for why, good in ((known, True), (other, False)):
+        assert is_explained(Verdict(name, False, why), "xen", cpus, lrs, "suite") == good
+        numbers = ", ".join(explained("xen", cpus, lrs, "suite")[name])
+        lines, _ = command.report((Verdict(name, False, why),), "xen", cpus, lrs)
+        assert lines[0].startswith(f"{numbers}: {name}: " if good else f"FAIL {name}: {why} (not what {numbers} would")
+
+
+def test_command_is_not_content_with_another_text_of_one_scenario(suite: Path) -> None:
+    """All else is what a run says, so that nothing but the planted text can be what displeases."""
+    verdicts = play(suite, Surviving(DomainPort(lrs=4, variant="xen")), 1).verdicts
+    assert command.report(verdicts, "xen", 1, 4)[1]
+    planted = tuple(
+        verdict._replace(why="GICD_ISACTIVER1 is 0x1, not 0xa5a50ff0") if verdict.name == "active-bits" else verdict
+        for verdict in verdicts
+    )
+    lines, good = command.report(planted, "xen", 1, 4)
+    assert not good
+    assert "FAIL active-bits: GICD_ISACTIVER1 is 0x1, not 0xa5a50ff0 (not what D13 would make it say)" in lines
 
 
 @pytest.mark.parametrize(
