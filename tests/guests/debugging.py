@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,14 @@ class Debugged:
             self.outcome = self.run.perform(LIMIT)
         except Exception as error:
             self.error = error
+
+    def runs_past(self, moment: int) -> None:
+        """Return when the guest's time is later than `moment`: a gdb that stops or comes at once may find it as it was."""
+        deadline = time.monotonic() + LIMIT
+        while self.run.machine.now <= moment:
+            assert self._thread.is_alive(), self.error
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.005)
 
     def wait(self) -> None:
         """For its end."""
