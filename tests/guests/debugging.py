@@ -52,7 +52,7 @@ class Debugged:
             self.error = error
 
     def runs_past(self, moment: int) -> None:
-        """Return when the guest's time is later than `moment`: a gdb that stops or comes at once may find it as it was."""
+        """Return when the guest's time is later than `moment`: until then a gdb may find it as it was."""
         deadline = time.monotonic() + LIMIT
         while self.run.machine.now <= moment:
             assert self._thread.is_alive(), self.error
