@@ -460,7 +460,10 @@ def test_why_of_a_ppi_is_about_the_selected_vcpu() -> None:
     desk = Desk()
     desk.selected = 1
     assert desk.run("why 27").startswith("irq27_vtimer is not signalled to vCPU 1: one thing holds it back.")
+    assert "Asked of vCPU 1" in desk.run("why 27")
+    assert "`monitor why 27 0`" in " ".join(desk.run("why 27").split())
     assert desk.run("why 27 0").startswith("irq27_vtimer is not signalled to vCPU 0")
+    assert "Asked of" not in desk.run("why 27 0")
 
 
 @pytest.mark.parametrize("clean", [str.upper, str.title])

@@ -20,6 +20,12 @@ _FREEZE_MEANS: Final = {
     "on": "the guest is held, after `continue` too, until `freeze auto` or `off`",
     "off": "the guest is never held: stops are reported, and it goes on",
 }
+# gdb sends no thread with a monitor command; after `info threads` the one that it has named last is another than the
+# selected one.
+_OF_WHOM: Final = (
+    "Asked of vCPU {vcpu}, which gdb has named last; after `info threads` that need not be the selected thread. "
+    "`monitor why {number} {other}` asks of another."
+)
 
 
 # --- trace ------------------------------------------------------------------------------------------------------
@@ -77,6 +83,8 @@ def _why(debugger: Debugger, words: list[str]) -> list[str]:
         lines = explain(target.domain, number, asked, names=target.names, selected=debugger.vcpu)
     except Unknown as unknown:
         raise Refused(str(unknown)) from None
+    if number < 32 and len(words) == 1 and target.vcpus > 1:
+        lines += wrap(_OF_WHOM.format(number=number, vcpu=asked, other=int(not asked)), text.WIDTH)
     return [*lines, *_guest(debugger)] if debugger.held() else lines
 
 
