@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vgicd_machine.board.board import RAM_SIZE, Board
 from vgicd_machine.board.timers import FREQUENCY
 from vgicd_machine.core.cpu import Observer, Time
-from vgicd_machine.errors import Deadlock, MachineError
+from vgicd_machine.errors import Deadlock, GuestFault, MachineError
 from vgicd_machine.gic.port import GicPort
 from vgicd_machine.host.console import Console, Verdict
 from vgicd_machine.host.keyboard import Keyboard
@@ -74,6 +74,8 @@ class Run:
             guest.image, guest.initrd, guest.dtb, guest.append, guest.address,
             cpus=guest.cpus, firmware=guest.firmware, seed=guest.seed,
         )  # fmt: skip
+        self._image = guest.image
+        self._guessed = self.boot.kind == "flat" and guest.address is None
         machine = Machine(
             board, port, cpus=guest.cpus, seed=guest.seed, patience=patience, keyboard=keyboard, pace=pace,
             observer=observer, clock=clock, command=guest.append or "", debugger=debugger,
@@ -105,6 +107,13 @@ class Run:
         halted = False
         try:
             self.machine.run(self.boot.entry, self.boot.context, seconds=seconds)
+        except GuestFault as error:
+            if self._guessed:
+                raise GuestFault(
+                    f"{error}; {self._image} is neither an ELF nor an arm64 Image: it was loaded as a flat binary at "
+                    f"{self.boot.entry:#x}"
+                ) from error
+            raise
         except Deadlock:
             self.console.flush()
             if self.status is None:

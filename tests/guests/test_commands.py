@@ -18,7 +18,16 @@ from vgicd_client import Client, PrivateDaemon, Space, connect, private_daemon, 
 from vgicd_client.ctl.main import main as vgicctl
 from vgicd_machine import guests
 from vgicd_machine.command import main
-from vgicd_machine.errors import Deadlock, GicLost, ImageError, MachineError, MissingPart, TimeLimit, statuses
+from vgicd_machine.errors import (
+    Deadlock,
+    GicLost,
+    GuestFault,
+    ImageError,
+    MachineError,
+    MissingPart,
+    TimeLimit,
+    statuses,
+)
 from vgicd_machine.gic.socket_port import open_port, reset
 
 
@@ -59,6 +68,16 @@ def test_missing_image() -> None:
         ImageError.status,
         "vgicd_machine: cannot read the image /nowhere/image: No such file or directory\n",
     )
+
+
+def test_a_flat_binary_that_is_no_program_is_told_how_it_was_taken(tmp_path: Path) -> None:
+    image = tmp_path / "passwd"
+    image.write_bytes(bytes(8))
+    fault = "CPU 0: undefined instruction at 0x40080000 (ESR 0x02000000), and no memory at its vector 0x200"
+    guess = f"{image} is neither an ELF nor an arm64 Image: it was loaded as a flat binary at 0x40080000"
+    assert run(str(image), "--in-process") == (GuestFault.status, f"vgicd_machine: {fault}; {guess}\n")
+    said = run(str(image), "--in-process", "--load-address", "0x40080000")
+    assert said == (GuestFault.status, f"vgicd_machine: {fault}\n")
 
 
 def test_time_limit(endless: str) -> None:

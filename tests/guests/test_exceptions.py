@@ -95,7 +95,9 @@ def test_exception_without_vectors_is_a_fault_of_the_guest() -> None:
     d518c000    msr     vbar_el1, x0
     d4000001    svc     #0
     """
-    with pytest.raises(GuestFault, match="0x20000200"):
+    with pytest.raises(
+        GuestFault, match=r"CPU 0: SVC at 0x4000000c \(ESR 0x56000000\), and no memory at its vector 0x20000200"
+    ):
         run(FakeGic(), main)
 
 
@@ -205,7 +207,9 @@ def test_vectors_that_cannot_be_fetched_are_a_fault_of_the_guest_with_the_mmu_on
     d518c000    msr     vbar_el1, x0
     d4000001    svc     #0
     """
-    with pytest.raises(GuestFault, match="0x80000200"):
+    with pytest.raises(
+        GuestFault, match=r"CPU 0: SVC at 0x[0-9a-f]+ \(ESR 0x56000000\), and its vector 0x80000200 cannot"
+    ):
         run(FakeGic(), START + MMU_ON + main)
 
 
@@ -216,3 +220,40 @@ def test_levels_that_the_machine_does_not_have_are_not_in_the_identification_reg
     """
     _, (features, *_) = run(FakeGic(), START + main + OFF)
     assert features == 0x22, "EL0 and EL1 in AArch64 and AArch32, as QEMU's virt"
+
+
+NULL_CALL = """
+    d2800000    mov     x0, #0
+    d61f0000    br      x0
+"""
+PENDING_IRQ = """
+    d2a10004    mov     x4, #0x8000000
+    d50342ff    msr     daifclr, #2
+    14000000    b       .
+"""
+
+
+@pytest.mark.parametrize(
+    ("main", "told"),
+    [
+        pytest.param("00000000    .inst   0", "undefined instruction at {at:#x} (ESR 0x02000000)", id="undefined"),
+        pytest.param("d4000021    svc     #1", "SVC at {behind:#x} (ESR 0x56000001)", id="svc"),
+        pytest.param("d4200020    brk     #1", "BRK at {at:#x} (ESR 0xf2000001)", id="brk"),
+        pytest.param(
+            "b9400021    ldr     w1, [x1]", "data abort (read) at {at:#x} (ESR 0x96000010, FAR 0x0)", id="read"
+        ),
+        pytest.param(
+            "b9000021    str     w1, [x1]", "data abort (write) at {at:#x} (ESR 0x96000050, FAR 0x0)", id="write"
+        ),
+        pytest.param(NULL_CALL, "instruction abort at 0x0 (ESR 0x86000010, FAR 0x0)", id="null"),
+        pytest.param(PENDING_IRQ, "IRQ at {behind_two:#x}", id="irq"),
+    ],
+)
+def test_a_fault_before_there_are_vectors_is_told_with_what_and_where(main: str, told: str) -> None:
+    gic = FakeGic()
+    gic.outputs = 1
+    text = told.format(at=BASE, behind=BASE + 4, behind_two=BASE + 8)
+    with pytest.raises(GuestFault) as caught:
+        run(gic, main)
+    vector = 0x280 if told.startswith("IRQ") else 0x200
+    assert str(caught.value) == f"CPU 0: {text}, and no memory at its vector {vector:#x}"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from vgicd_machine.board.board import Board
 from vgicd_machine.board.timers import Timers
-from vgicd_machine.core import arm64, engine
+from vgicd_machine.core import arm64, engine, syndrome
 from vgicd_machine.core.addressing import PAGE_MASK, WIDEST_ACCESS, accessed
 from vgicd_machine.core.arm64 import SystemRegister
 from vgicd_machine.core.engine import Engine, Hole
@@ -228,6 +228,8 @@ class Cpu:
         self._time.running = core
         try:
             spent = core.run(count, step=self.stepping)
+        except GuestFault as error:
+            raise GuestFault(f"CPU {self.index}: {error}") from error
         finally:
             self._time.running = None
         if self._refusal is not None:
@@ -370,8 +372,8 @@ class Cpu:
         if hole.rom and (word := core.instruction(pc)) is not None and arm64.is_simple_access(word):
             core.write(engine.PC, pc + 4)  # as real read-only memory: nothing is written, and nothing said
             return
-        if hole.fetch and pc - core.system(arm64.VBAR_EL1) in range(0x800):
-            raise GuestFault(f"CPU {self.index}: an exception, and no memory at its vector {pc:#x}")
+        if hole.fetch and (exception := syndrome.taken(core, pc)) is not None:
+            raise GuestFault(f"CPU {self.index}: {exception}, and no memory at its vector {pc:#x}")
         self._abort(core, hole.address, fetch=hole.fetch, write=hole.write)
 
     def _abort(self, core: Engine, address: int, *, fetch: bool, write: bool) -> None:
@@ -380,8 +382,7 @@ class Cpu:
         kind = arm64.EC_INSTRUCTION_ABORT if fetch else arm64.EC_DATA_ABORT
         virtual = self._virtual(core, address, fetch=fetch)
         iss = arm64.EXTERNAL_ABORT | (arm64.ISS_FNV if virtual is None else 0) | (arm64.ISS_WNR if write else 0)
-        syndrome = kind + same_level << 26 | arm64.ESR_IL | iss
-        core.abort(fetch=fetch, syndrome=syndrome, address=virtual or 0)
+        core.abort(fetch=fetch, syndrome=kind + same_level << 26 | arm64.ESR_IL | iss, address=virtual or 0)
 
     @staticmethod
     def _virtual(core: Engine, address: int, *, fetch: bool) -> int | None:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple, Protocol
 
-from vgicd_machine.core import internals
+from vgicd_machine.core import internals, syndrome
 from vgicd_machine.core.arm64 import (
     CNTKCTL_EL1,
     CONTEXTIDR_EL1,
@@ -27,7 +27,7 @@ from vgicd_machine.core.arm64 import (
     exception_level,
     masking_syndrome,
 )
-from vgicd_machine.core.internals import LAYOUT, Hooks, Pointer
+from vgicd_machine.core.internals import LAYOUT, Pointer
 from vgicd_machine.core.traps import BREAK, SPAN, STEP, Trap, Traps, Watch, is_exclusive
 from vgicd_machine.errors import GuestFault, MachineError
 
@@ -142,7 +142,7 @@ class Listener(Protocol):
         """SYS: cache and TLB maintenance, before the core does it; only when asked for."""
 
 
-class Engine(Hooks):
+class Engine:
     """A core in EL1 with the MMU off and interrupts masked, and no memory yet.
 
     `run` executes a slice; between slices every register may be read and written.
@@ -169,6 +169,7 @@ class Engine(Hooks):
         self._hooks: list[Any] = []
         self._fp_traps = False  # by a guest that has asked for it, which few do and which costs time
         self._last_fetch = (0, 0, 0)  # address, instructions executed, how often
+        self._first_of_fetch: str | None = None  # the exception whose vector that is, if it is one
         self.call: int | None = None
         """After `run`: HYPERVISOR_CALL, MONITOR_CALL or SEMIHOSTING_CALL, if one ended it."""
         self.waiting = False
@@ -509,8 +510,11 @@ class Engine(Hooks):
         same = (address, executed) == (self._exception.address, self._begun.value)
         times = times + 1 if same else 1
         self._last_fetch = self._exception.address, self._begun.value, times
-        if times >= _SAME_FETCH_LIMIT:
-            raise GuestFault(f"an exception, and its vector {self._exception.address:#x} cannot be fetched")
+        if times == 1:
+            self._first_of_fetch = syndrome.taken(self, self._exception.address)
+        elif times >= _SAME_FETCH_LIMIT:
+            what = self._first_of_fetch or "an exception"
+            raise GuestFault(f"{what}, and its vector {self._exception.address:#x} cannot be fetched")
 
     def _missed(self, _handle: int, kind: int, address: int, _size: int, _value: int, _data: int) -> bool:
         rom = kind == unicorn_const.UC_MEM_WRITE_PROT

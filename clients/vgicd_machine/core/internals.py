@@ -13,7 +13,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from vgicd_machine.core.library import Library
 from vgicd_machine.errors import EngineMissing
@@ -68,28 +68,23 @@ class Layout(NamedTuple):
     cpu_features: int  # where the guest's ID_AA64PFR0_EL1 is read from
 
 
-class Hooks:
+class Hooks(Protocol):
     """What the running engine is asked, by code deep in the library. None of them may raise."""
 
     def clock(self) -> int:
         """The time in nanoseconds."""
-        raise NotImplementedError
 
     def entered(self, cpu: int) -> None:
         """An interrupt is being taken: the exception entry is the next thing to happen."""
-        raise NotImplementedError
 
     def yielded(self) -> None:
         """WFE or YIELD has been executed."""
-        raise NotImplementedError
 
     def observed(self) -> None:
         """The CPU is at a place where it samples its inputs, one of which has bit `INPUT_OBSERVED`."""
-        raise NotImplementedError
 
     def fp_target(self, level: int) -> int:
         """The exception level that a floating-point instruction at `level` is trapped to; 0 if it is not."""
-        raise NotImplementedError
 
 
 class _Current(threading.local):
