@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
+from vgicd_client.ctl.session import ENVIRONMENT, Session
 from vgicd_machine.errors import CannotResume, statuses
 from vgicd_machine.host.keyboard import HELP
-from vgicd_machine.options import QEMUS_SPIS, Number, fail, failing, geometry
+from vgicd_machine.options import GEOMETRY, QEMUS_SPIS, Number, fail, failing, geometry
 from vgicd_machine.settings import Settings
 
 _RESUME = (
@@ -49,8 +53,19 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--firmware", "--bios", is_flag=True, help="IMAGE is firmware: it goes to address 0, and is entered there."
 )
 @click.option("--load-address", type=Number(), help="Of a flat binary. Default: 512 KiB into RAM.")
-@click.option("--connect", metavar="ADDRESS", help="A running daemon, instead of a private one.")
-@click.option("--private", is_flag=True, help="A daemon of this run's own, which ends with it. The default.")
+@click.option(
+    "-a",
+    "--address",
+    "--connect",
+    "connect",
+    metavar="ADDRESS",
+    help=f"A running daemon, instead of a private one.  [default: {ENVIRONMENT}]",
+)
+@click.option(
+    "--private",
+    is_flag=True,
+    help=f"A daemon of this run's own, which ends with it, even if {ENVIRONMENT} names one. Else the default.",
+)
 @click.option("--in-process", is_flag=True, help="No daemon: the interrupt controller in this process.")
 @geometry(QEMUS_SPIS)
 @click.option(
@@ -93,6 +108,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--log", type=_FILE, metavar="FILE", help="Write every operation of the interrupt controller there.")
 @click.option("--audit", is_flag=True, help="Judge how the guest was interrupted; a violation is a status of its own.")
 @click.option("--stats", is_flag=True, help="Say at the end what the run did, on standard error.")
+@click.option("--json", is_flag=True, help="--stats and --audit as one JSON object, a line of standard error.")
 @click.option(
     "--gdb",
     metavar="ADDRESS",
@@ -113,14 +129,16 @@ def main(context: click.Context, /, **given: Any) -> NoReturn:
     """Run IMAGE on an AArch64 machine like QEMU's virt, whose interrupt controller is a vgicd daemon.
 
     IMAGE is an ELF, an arm64 Linux Image (also in gzip), firmware, or a flat binary; it finds the device tree's
-    address in X0. Its console is standard output. Without --connect a private daemon is started for it, with the
+    address in X0. Its console is standard output. Without an address a private daemon is started for it, with the
     geometry given.
     """
     settings = Settings(**given)
-    session = context.find_root().obj
-    if settings.connect is None and getattr(session, "address", None):
-        settings = settings.connected_to(session.address)  # as for the other commands of vgicctl
+    session = context.find_object(Session)
+    if session is not None:  # what stands before the command's name
+        settings = replace(settings, connect=settings.connect or session.address, json=settings.json or session.json)
     settings.check()
+    shaped = [f"--{name}" for name in GEOMETRY if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    settings = settings.connected(os.environ.get(ENVIRONMENT), shaped)
     from vgicd_machine.perform import perform  # noqa: PLC0415 - needs the engine, whose absence is a sentence
 
     sys.exit(perform(settings))

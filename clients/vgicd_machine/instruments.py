@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -63,6 +64,24 @@ class Instruments:
                 f"interrupt controller: {meter.accesses} accesses and changes of lines, {meter.seconds:.3f} s, "
                 f"{meter.seconds / meter.accesses * 1e6:.1f} us each, {meter.seconds / seconds:.1%} of the run"
             )
+
+    def report(self, machine: Machine) -> dict[str, object]:
+        """What was asked for, as JSON has it: "statistics", "interrupt_controller" in it, and "audit".
+
+        Seconds are of wall time, `guest_seconds` of the guest's; `accesses` counts changes of lines, too; tuples have
+        an element for each CPU.
+        """
+        report: dict[str, object] = {}
+        if (meter := self._meter) is not None:
+            done = machine.statistics
+            report["statistics"] = {
+                "guest_seconds": done.ticks / FREQUENCY,
+                **dataclasses.asdict(done),
+                "interrupt_controller": {"accesses": meter.accesses, "seconds": meter.seconds},
+            }
+        if self.audit is not None:
+            report["audit"] = self.audit.report()
+        return report
 
     def judge(self) -> None:
         """Raises `AuditFailed` if the audit has found anything."""

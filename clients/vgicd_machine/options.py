@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -34,6 +35,10 @@ class Number(click.ParamType[int]):
             self.fail(f"{value!r} is not a whole number.", param, ctx)
 
 
+GEOMETRY: Final = ("lrs", "spis", "variant")
+"""The options of `geometry`, by name."""
+
+
 def geometry(spis: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Add `--lrs`, `--spis` (default: `spis`) and `--variant`."""
 
@@ -60,15 +65,27 @@ def write_now(text: str) -> None:
 def fail(status: int, text: object) -> NoReturn:
     """End with `status` and a sentence on standard error, said by the program that the user has started."""
     sys.stdout.flush()
-    say(text)
+    with contextlib.suppress(MachineError):  # there is nowhere to say it, and the status says most
+        say(text)
     sys.exit(status)
 
 
 def say(text: object) -> None:
-    """A sentence on standard error."""
+    """A sentence on standard error. Raises as `write_error`."""
     context = click.get_current_context(silent=True)
     program = context.find_root().info_name if context is not None else None
-    click.echo(f"{program if program == 'vgicctl' else 'vgicd_machine'}: {text}", err=True)
+    write_error(f"{program if program == 'vgicctl' else 'vgicd_machine'}: {text}")
+
+
+def write_error(line: str) -> None:
+    """`line` on standard error. Raises `MachineError` when it cannot be written; others are then lost in silence."""
+    try:
+        click.echo(line, err=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - else the interpreter's end fails on it
+        raise MachineError(f"cannot write to standard error: {error.strerror}") from error
 
 
 def failing(command: Callable[P, T]) -> Callable[P, T]:

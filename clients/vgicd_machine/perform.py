@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import select
+import json
 import signal
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
+
+import click
 
 from vgicd_client import PrivateDaemon, private_daemon
 from vgicd_machine.board.timers import FREQUENCY
@@ -23,18 +24,18 @@ from vgicd_machine.gic.socket_port import TIMEOUT, SocketPort, open_port, reset
 from vgicd_machine.host.keyboard import HELP, Keyboard
 from vgicd_machine.host.pace import Pace
 from vgicd_machine.host.progress import Progress
+from vgicd_machine.host.screen import Screen
 from vgicd_machine.host.signals import Signals
 from vgicd_machine.host.terminal import keys_to_guest
 from vgicd_machine.instruments import Instruments, opened
 from vgicd_machine.machine import Debugger
-from vgicd_machine.options import say
+from vgicd_machine.options import say, write_error
 from vgicd_machine.run import Guest, Outcome, Run
 from vgicd_machine.settings import Settings
 
 LARGEST_OF_GUEST: Final = 119
 """The largest exit status that is the guest's own."""
 
-_STDOUT: Final = 1
 _BURIAL: Final = 0.3  # seconds between a process's sockets being closed and its status being there
 
 
@@ -73,8 +74,9 @@ def perform(settings: Settings) -> int:
 def _perform(settings: Settings, controller: Controller, signals: Signals) -> int:
     keyboard = Keyboard(sys.stdin.fileno() if settings.hears else None, _tell if settings.types_on_terminal else None)
     guest = _guest(settings, controller.vcpus)
+    screen = Screen()
     with opened(settings.log) as log:
-        while (outcome := _boot(settings, controller, guest, keyboard, log, signals)).reset:
+        while (outcome := _boot(settings, controller, guest, keyboard, log, signals, screen)).reset:
             if settings.on_reset == "exit":
                 say("the guest asked for a reset, which ends the run (--on-reset reboot goes on)")
                 break
@@ -83,13 +85,18 @@ def _perform(settings: Settings, controller: Controller, signals: Signals) -> in
 
 
 def _boot(
-    settings: Settings, controller: Controller, guest: Guest, keyboard: Keyboard, log: TextIO | None, signals: Signals
+    settings: Settings,
+    controller: Controller,
+    guest: Guest,
+    keyboard: Keyboard,
+    log: TextIO | None,
+    signals: Signals,
+    screen: Screen,
 ) -> Outcome:
     """Load and run the guest once."""
     instruments = Instruments(
         controller.port, guest, controller.geometry, log=log, audit=settings.audit, stats=settings.stats
     )
-    screen = _Screen()
     run = Run(
         instruments.port,
         guest,
@@ -105,19 +112,33 @@ def _boot(
         _dump(run.boot.tree, settings.dump_dtb)
         return Outcome(0, (), 0, reset=False)
     try:
-        with _terminal(settings), _progress(run) as screen.progress, signals.noted_at(keyboard):
+        with _terminal(settings), _progress(run, screen) as screen.progress, signals.noted_at(keyboard):
             outcome = run.perform(settings.timeout)
+    except BaseException:
+        with contextlib.suppress(MachineError):  # why it ended comes first
+            _report(settings, instruments, run)
+        raise
     finally:
-        if settings.stats:
-            for line in instruments.statistics(run.machine):
-                say(line)
-        if instruments.audit is not None:
-            for line in instruments.audit.lines():
-                say(line)
+        screen.progress = None
+    _report(settings, instruments, run)
     instruments.judge()
     if outcome.halted:
         say("the guest has told its status and waits for nothing, which ends the run")
     return outcome
+
+
+def _report(settings: Settings, instruments: Instruments, run: Run) -> None:
+    """What was asked for besides the console, on standard error."""
+    if settings.json:
+        if report := instruments.report(run.machine):
+            write_error(json.dumps(report))
+        return
+    if settings.stats:
+        for line in instruments.statistics(run.machine):
+            say(line)
+    if instruments.audit is not None:
+        for line in instruments.audit.lines():
+            say(line)
 
 
 def _debugger(settings: Settings, controller: Controller) -> Debugger | None:
@@ -134,8 +155,6 @@ def _status(outcome: Outcome) -> int:
 
 def _guest(settings: Settings, vcpus: int) -> Guest:
     cpus = vcpus if settings.cpus is None else settings.cpus
-    if cpus > vcpus:
-        raise MachineError(f"{cpus} CPUs, but the domain at {settings.connect} has {vcpus} vCPUs")
     return Guest(
         settings.image, settings.initrd, settings.dtb, settings.append, settings.load_address, settings.firmware,
         cpus, settings.ram << 20, settings.seed,
@@ -158,9 +177,12 @@ def _controller(settings: Settings, stack: ExitStack) -> Controller:
             private_daemon(vcpus=vcpus, lrs=settings.lrs, spis=settings.spis, variant=settings.variant)
         )
     address = settings.connect or (daemon.address if daemon is not None else "")
+    remote = stack.enter_context(open_port(address, patient))
+    if vcpus > remote.vcpus:
+        raise click.UsageError(f"--cpus {vcpus}: the domain at {address} has {remote.vcpus} vCPUs.")
     if settings.anew:
         reset(address, patient)
-    remote = stack.enter_context(open_port(address, patient))
+        remote.check()
     if left := remote.left_over():
         say(
             f"warning: {address} has served before ({left}), and a guest expects an interrupt controller as after "
@@ -190,27 +212,6 @@ def _with_its_last_words(error: GicLost, daemon: PrivateDaemon | None) -> GicLos
 # -- the terminal
 
 
-class _Screen:
-    """Standard output, and the line of progress that makes room for it."""
-
-    def __init__(self) -> None:
-        self.progress: Progress | None = None
-
-    def write(self, data: bytes) -> None:
-        """At once, and all of it."""
-        if self.progress is not None:
-            self.progress.before_output()
-        while data:
-            try:
-                data = data[os.write(_STDOUT, data) :]
-            except BlockingIOError:  # made so by somebody who has it, too
-                select.select((), (_STDOUT,), ())
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise MachineError(f"cannot write the guest's console: {error.strerror}") from error
-
-
 def _terminal(settings: Settings) -> contextlib.AbstractContextManager[None]:
     if not settings.types_on_terminal:
         return contextlib.nullcontext()
@@ -220,11 +221,11 @@ def _terminal(settings: Settings) -> contextlib.AbstractContextManager[None]:
 
 
 @contextmanager
-def _progress(run: Run) -> Iterator[Progress | None]:
+def _progress(run: Run, screen: Screen) -> Iterator[Progress | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    with Progress(sys.stderr, lambda: _summary(run), lambda: run.console.at_line_start) as progress:
+    with Progress(sys.stderr, lambda: _summary(run), lambda: screen.line_is_empty) as progress:
         yield progress
 
 

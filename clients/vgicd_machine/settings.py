@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+
+from vgicd_client.ctl.session import ENVIRONMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +45,39 @@ class Settings:
     stats: bool = False
     gdb: str | None = None
     gdb_wait: bool = False
-
-    def connected_to(self, address: str) -> Settings:
-        """The same with the daemon at `address`, unless another way was asked for."""
-        return self if self.private or self.in_process else replace(self, connect=address)
+    json: bool = False
 
     def check(self) -> None:
-        """Raises `click.UsageError` for options that contradict each other."""
+        """Raises `click.UsageError` for options that contradict each other, those of the environment excepted."""
         ways = (("--connect", self.connect is not None), ("--private", self.private), ("--in-process", self.in_process))
         chosen = [name for name, given in ways if given]
         if len(chosen) > 1:
             raise click.UsageError(f"{' and '.join(chosen)} exclude each other.")
-        if self.anew and self.connect is None:
-            raise click.UsageError("--reset is for a daemon that has served before, which --connect names.")
         if self.gdb_wait and self.gdb is None:
             raise click.UsageError("--gdb-wait is for the gdb that --gdb serves.")
         if self.deterministic and self.paced:
             raise click.UsageError("--deterministic and --paced exclude each other: the clock is never the same.")
         if self.deterministic and self.types_on_terminal:
             raise click.UsageError("--deterministic refuses keys from a terminal: add --no-input, or pipe them in.")
+
+    def connected(self, environment: str | None, shaped: Iterable[str] = ()) -> Settings:
+        """The same with the daemon that `environment` names, unless another way was asked for.
+
+        `shaped` are the options that were given and say what a daemon of the run's own is like.  Raises
+        `click.UsageError` if that is what there will not be.
+        """
+        named = self.connect is not None or self.private or self.in_process
+        settings = self if named or not environment else replace(self, connect=environment)
+        if settings.connect is None:
+            if self.anew:
+                raise click.UsageError("--reset is for a daemon that has served before, which --connect names.")
+        elif options := list(shaped):
+            where = settings.connect if named else f"{settings.connect} ({ENVIRONMENT})"
+            raise click.UsageError(
+                f"{' and '.join(options)}: the domain at {where} has its own; leave that out"
+                + ("." if named else ", or add --private.")
+            )
+        return settings
 
     @property
     def types_on_terminal(self) -> bool:

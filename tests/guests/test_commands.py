@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,8 +56,30 @@ def endless(tmp_path: Path) -> str:
 def test_no_daemon(endless: str, tmp_path: Path) -> None:
     status, stderr = run(endless, "--connect", f"unix:{tmp_path}/none")
     assert status == GicLost.status
+    assert stderr.startswith(f"vgicd_machine: no interrupt controller: cannot connect to unix:{tmp_path}/none: ")
     assert "no daemon listens there" in stderr
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(64)], ids=["http", "zeroes"])
+def test_a_peer_that_is_no_daemon(endless: str, tmp_path: Path, reply: bytes) -> None:
+    address = f"unix:{tmp_path}/peer"
+
+    def answer(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(4096)
+            peer.sendall(reply)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/peer")
+        listener.listen()
+        with ThreadPoolExecutor(1) as pool:
+            served = pool.submit(answer, listener)
+            status, stderr = run(endless, "--connect", address)
+            served.result()
+    assert (status, len(stderr.splitlines())) == (GicLost.status, 1)
+    assert f"what answers at {address} is not a vgicd (" in stderr
 
 
 def test_address_that_is_none(endless: str) -> None:
@@ -230,3 +255,82 @@ def test_statistics_and_audit_are_told_on_standard_error(off: str) -> None:
 def test_what_cannot_be_both_is_refused(endless: str, arguments: list[str], sentence: str) -> None:
     status, stderr = run(endless, *arguments)
     assert (status, sentence in stderr) == (2, True)
+
+
+def vgicctl_run(*arguments: str, **environment: str) -> tuple[int, str]:
+    return run(*arguments, module="vgicd_client.ctl.main", **environment)
+
+
+def test_the_environment_names_the_daemon_and_private_overrides_it(off: str, daemon: PrivateDaemon) -> None:
+    with connect(daemon.address, "control") as gic:
+        gic.reset()
+        gic.write(0, Space.GICD, 0, 1)
+    for started in (run, lambda *more, **names: vgicctl_run("run", *more, **names)):
+        status, stderr = started(off, VGICD_ADDRESS=daemon.address)
+        assert (status, f"{daemon.address} has served before" in stderr) == (0, True)
+        assert started(off, "--private", VGICD_ADDRESS=daemon.address) == (0, "")
+        assert started(off, "--in-process", VGICD_ADDRESS=daemon.address) == (0, "")
+        assert started(off, "--reset", "--connect", daemon.address, VGICD_ADDRESS="unix:/nowhere") == (0, "")
+        with connect(daemon.address) as gic:
+            gic.write(0, Space.GICD, 0, 1)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the command", "behind it"])
+def test_an_address_is_that_of_every_command_and_no_private_daemons(off: str, *, before: bool) -> None:
+    address = ("-a", "unix:/nowhere/at.all")
+    command = (*address, "run", off) if before else ("run", off, *address)
+    status, stderr = vgicctl_run(*command)
+    assert (status, "cannot connect to unix:/nowhere/at.all" in stderr) == (GicLost.status, True)
+    status, stderr = vgicctl_run(*command, "--private")
+    assert (status, "--connect and --private exclude each other" in stderr) == (2, True)
+
+
+def test_what_is_the_daemons_own_is_not_to_be_asked_for(off: str) -> None:
+    for option, value in (("--lrs", "4"), ("--spis", "128"), ("--variant", "correct")):
+        status, stderr = run(off, "--connect", "unix:/nowhere", option, value)
+        assert (status, f"{option}: the domain at unix:/nowhere has its own; leave that out." in stderr) == (2, True)
+    status, stderr = run(off, "--spis", "128", "--lrs", "2", VGICD_ADDRESS="unix:/nowhere")
+    assert status == 2
+    assert "--lrs and --spis: the domain at unix:/nowhere (VGICD_ADDRESS) has its own" in stderr
+    assert "or add --private" in stderr
+
+
+def test_more_cpus_than_the_daemon_has_is_wrong_usage_and_nothing_else_is_said(
+    off: str, daemon: PrivateDaemon, gic: Client
+) -> None:
+    gic.write(0, Space.GICD, 0, 1)
+    for more in ((), ("--reset",)):
+        status, stderr = run(off, "--connect", daemon.address, "--cpus", "4", *more)
+        assert (status, "has served before" in stderr) == (2, False)
+        assert f"--cpus 4: the domain at {daemon.address} has 2 vCPUs." in stderr
+    assert gic.peek(0, Space.GICD, 0) == 1, "it was not reset"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the command", "behind it"])
+def test_statistics_and_audit_are_one_object_of_json(off: str, *, before: bool) -> None:
+    command = ("--json", "run", off) if before else ("run", off, "--json")
+    status, stderr = vgicctl_run(*command, "--in-process", "--stats", "--audit", "--cpus", "2")
+    told = json.loads(stderr)
+    assert (status, set(told)) == (0, {"statistics", "audit"})
+    assert (told["statistics"]["instructions"], told["statistics"]["irqs"]) == (3, [0, 0])
+    assert set(told["statistics"]["interrupt_controller"]) == {"accesses", "seconds"}
+    assert told["audit"]["violations"] == []
+    assert [cpu["acknowledged"] for cpu in told["audit"]["cpus"]] == [{}, {}]
+
+
+def test_json_is_only_of_what_was_asked_for(off: str) -> None:
+    assert run(off, "--in-process", "--json") == (0, "")
+    assert set(json.loads(run(off, "--in-process", "--json", "--audit")[1])) == {"audit"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(("--stats",), MachineError.status), (("--stats", "--json"), MachineError.status), (("--initrd", "/no"), 124)],
+    ids=["text", "json", "another failure"],
+)
+def test_standard_error_that_is_full_is_a_failure_of_the_machines(
+    off: str, arguments: tuple[str, ...], status: int
+) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "vgicd_machine", off, "--in-process", *arguments]
+        assert subprocess.run(command, stderr=full, timeout=60, check=False).returncode == status

@@ -23,11 +23,9 @@ def test_every_byte_is_passed_on_at_once_as_it_is() -> None:
 def test_lines_are_passed_on_when_complete() -> None:
     console, lines, _ = speak(b"one\r\ntwo")
     assert lines == ["one\n"]
-    assert not console.at_line_start
     console.flush()
     console.flush()
     assert lines == ["one\n", "two"]
-    assert console.at_line_start
 
 
 def test_status_and_verdicts_are_read() -> None:

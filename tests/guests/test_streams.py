@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import subprocess
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from tests.guests.programs import SYSTEM_OFF, UART, program, say
-from vgicd_machine import perform
 from vgicd_machine.errors import ImageError, MachineError
 from vgicd_machine.files import LARGEST, contents
+from vgicd_machine.host import screen
+from vgicd_machine.host.progress import Progress
 
 FULL = "No space left on device"
 ASK_FOR_EVER = """
@@ -77,9 +79,9 @@ def test_a_console_that_does_not_block_is_waited_for(monkeypatch: pytest.MonkeyP
     class Select:
         select = staticmethod(waiting)
 
-    monkeypatch.setattr(perform, "_STDOUT", inlet)
-    monkeypatch.setattr(perform, "select", Select)
-    writer = threading.Thread(target=perform._Screen().write, args=(b"!",))
+    monkeypatch.setattr(screen, "_STDOUT", inlet)
+    monkeypatch.setattr(screen, "select", Select)
+    writer = threading.Thread(target=screen.Screen().write, args=(b"!",))
     writer.start()
     assert waits.wait(10)
     drained = b""
@@ -99,3 +101,38 @@ def test_only_files_with_an_end_are_read(tmp_path: Path) -> None:
     os.truncate(huge, LARGEST + 1)
     with pytest.raises(ImageError, match=r"the initrd .*huge has 0x80000001 bytes, more than"):
         contents(huge, "initrd")
+
+
+def test_what_stands_in_the_line_is_known_before_it_is_written(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    class Watching(Progress):
+        """Whether the line is empty, at each output."""
+
+        def before_output(self) -> None:
+            seen.append(console.line_is_empty)
+
+    seen: list[bool] = []
+    console = screen.Screen()
+    console.progress = Watching(sys.stderr, str, lambda: console.line_is_empty)
+    after = []
+    for byte in b"\r[\r\nx\n\r\n":
+        console.write(bytes((byte,)))
+        after.append(console.line_is_empty)
+    assert seen == [True, False, False, False, False, False, True, True]
+    assert after == [True, False, False, True, False, True, True, True]
+    assert capfdbinary.readouterr().out == b"\r[\r\nx\n\r\n"
+
+
+@pytest.mark.parametrize(("said", "shown"), [("begin\n", True), ("=> ", False)], ids=["empty", "a prompt"])
+def test_progress_of_a_later_boot_minds_the_line_of_the_one_before(said: str, *, shown: bool) -> None:
+    console = screen.Screen()
+    console.write(said.encode())
+    stream = io.StringIO()
+    asked = threading.Event()
+
+    def may_show() -> bool:
+        asked.set()
+        return console.line_is_empty
+
+    with Progress(stream, lambda: "[progress]", may_show, silence=0, interval=0.001):
+        assert asked.wait(10)
+    assert ("[progress]" in stream.getvalue()) == shown

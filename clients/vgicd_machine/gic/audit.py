@@ -108,6 +108,21 @@ class Audit:
                 f"acknowledged {counts or 'none'}"
             )
 
+    def report(self) -> dict[str, object]:
+        """The same as JSON has it: INTIDs are strings."""
+        cpus = [
+            {
+                "irqs": report.interrupts[_IRQ],
+                "irqs_for_nothing": report.spurious[_IRQ],
+                "fiqs": report.interrupts[_FIQ],
+                "fiqs_for_nothing": report.spurious[_FIQ],
+                "timer_lost": report.lost,
+                "acknowledged": {str(intid): count for intid, count in sorted(report.acknowledged.items())},
+            }
+            for report in self.reports
+        ]
+        return {"cpus": cpus, "violations": list(self.violations())}
+
     # -- the observer
 
     def interrupted(self, cpu: int, *, fiq: bool) -> None:

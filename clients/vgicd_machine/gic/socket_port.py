@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from vgicd_client import AddressError, Client, ClientError, ConnectionLost, Refused, Space, connect, regs, requests
+from vgicd_client import (
+    AddressError,
+    Client,
+    ClientError,
+    ConnectionLost,
+    ProtocolError,
+    Refused,
+    Space,
+    connect,
+    regs,
+    requests,
+)
 from vgicd_machine.errors import BusAbort, GicLost, MachineError
 from vgicd_machine.gic.port import Window
 from vgicd_protocol.errors import Status
@@ -144,12 +155,8 @@ def open_port(address: str, timeout: float | None = TIMEOUT) -> Iterator[SocketP
     """
     try:
         client = connect(address, "guest", name="vgicd_machine", timeout=timeout)
-    except AddressError:
-        raise
-    except ConnectionLost as error:
-        raise GicLost(f"{_LOST}: {error}") from error
     except ClientError as error:
-        raise _explain(error) from error
+        raise _unreached(address, error) from error
     with client:
         yield SocketPort(client)
 
@@ -160,19 +167,33 @@ def reset(address: str, timeout: float | None = TIMEOUT, *, why: str = "--reset"
     Raises `MachineError` when it does not allow that, else as `open_port`.
     """
     try:
-        with connect(address, "control", name="vgicd_machine", timeout=timeout) as client:
-            errno = client.reset()
-    except AddressError:
-        raise
+        client = connect(address, "control", name="vgicd_machine", timeout=timeout)
     except Refused as error:
         raise MachineError(
             f"{why} needs role control, which {address} does not grant ({error}): have somebody who may run "
             "`vgicctl reset`, or start the daemon anew"
         ) from error
     except ClientError as error:
+        raise _unreached(address, error) from error
+    try:
+        with client:
+            errno = client.reset()
+    except ClientError as error:
         raise _explain(error) from error
     if errno:
         raise MachineError(f"the daemon's domain cannot be built anew: {os.strerror(-errno)}")
+
+
+def _unreached(address: str, error: ClientError) -> Exception:
+    """Why there is no connection: nobody to connect to, somebody else, or one who refuses."""
+    match error:
+        case AddressError():
+            return error
+        case ProtocolError():
+            return GicLost(f"what answers at {address} is not a vgicd ({error})")
+        case ConnectionLost():
+            return GicLost(f"no interrupt controller: {error}")
+    return _explain(error)
 
 
 def _explain(error: ClientError) -> MachineError:

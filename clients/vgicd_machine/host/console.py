@@ -39,11 +39,6 @@ class Console:
         self.status: int | None = None
         self.verdicts: list[Verdict] = []
 
-    @property
-    def at_line_start(self) -> bool:
-        """Whether the guest has ended its last line."""
-        return not self._line
-
     def transmit(self, byte: int) -> None:
         """One character of the guest's."""
         if self._write is not None:
