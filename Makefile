@@ -28,7 +28,7 @@ run: setup ## start a daemon, run an AArch64 guest against it and show what happ
 linux: setup ## boot Debian's arm64 kernel on four CPUs, its GIC in a daemon, and show it
 	scripts/fetch-guests
 	scripts/build-initramfs
-	$(VENV)/bin/vgicctl run .cache/guests/debian/Image --initrd .cache/guests/linux/initramfs.cpio.gz --cpus 4 \
+	$(VENV)/bin/vgicctl run --private .cache/guests/debian/Image --initrd .cache/guests/linux/initramfs.cpio.gz --cpus 4 \
 		--append 'console=ttyAMA0 rdinit=/init cryptomgr.notests' --no-input --stats $(ARGS)
 
 # Two at a time, a file as a whole, so that what a module's tests share is made once; -n0 in ARGS for a debugger.
