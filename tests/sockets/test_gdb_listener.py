@@ -196,7 +196,7 @@ async def test_of_those_too_many_no_more_are_heard_than_may_be_connected(
 
 
 async def test_the_rest_are_told_that_nobody_names_them(
-    serving: Serving, gdb: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    serving: Serving, gdb: dict[str, Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     async with serving(gdb=gdb) as served:
         monkeypatch.setattr(served.daemon._rules, "highest_role", lambda _: None)

@@ -20,6 +20,9 @@ from vgicd_protocol.framing import Reply
 
 from .conftest import Served, Serving
 
+SHORT_DRAIN = 0.2
+"""Seconds; a connection that has been broken off is waited for when the daemon stops."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def openssl() -> None:
@@ -111,7 +114,7 @@ async def test_a_named_certificate_has_its_role(
 async def test_a_freeze_holds_inside_tls_too(
     serving: Serving, certificates: Path, sections: dict[str, dict[str, object]]
 ) -> None:
-    async with serving(**sections) as served:
+    async with serving(**sections, limits={"drain_seconds": SHORT_DRAIN}) as served:
         stream = await connect(served, certificates, "bench")
         await stream.send_all(hello())
         await replies(stream, 1)
@@ -154,7 +157,7 @@ async def test_what_ends_a_session_is_said_inside_tls_too(
 async def test_a_connection_too_many_is_told_so_inside_tls(
     serving: Serving, certificates: Path, sections: dict[str, dict[str, object]], limit: str
 ) -> None:
-    async with serving(**sections, limits={limit: 1}) as served:
+    async with serving(**sections, limits={limit: 1, "drain_seconds": SHORT_DRAIN}) as served:
         first, second = [await connect(served, certificates, "bench") for _ in range(2)]
         await first.send_all(hello())
         await replies(first, 1)
@@ -173,7 +176,7 @@ async def test_a_connection_too_many_is_told_so_inside_tls(
 async def test_handshakes_that_are_not_finished_are_limited_and_end(
     serving: Serving, certificates: Path, sections: dict[str, dict[str, object]], limit: str
 ) -> None:
-    async with serving(**sections, limits={limit: 1, "hello_seconds": 3.0}) as served:
+    async with serving(**sections, limits={limit: 1, "hello_seconds": 1.5, "drain_seconds": SHORT_DRAIN}) as served:
         (address,) = [address for address in served.daemon.addresses if address.startswith("tls:")]
         host, _, port = address.removeprefix("tls:").rpartition(":")
         silent = [await trio.open_tcp_stream(host, int(port)) for _ in range(3)]
