@@ -38,7 +38,7 @@ def flat(path: Path, *words: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("trap", ["bell", "gdb"])
+@pytest.mark.parametrize("trap", ["bell", pytest.param("gdb", marks=pytest.mark.long)])
 def test_guest_takes_ticks_its_own_sgis_and_an_spi_that_another_client_raises(bridged: Path, trap: str) -> None:
     """Handlers that save nothing before they read IAR are among its scenarios."""
     with (
@@ -60,8 +60,9 @@ def test_guest_takes_ticks_its_own_sgis_and_an_spi_that_another_client_raises(br
     assert int(rate[2]) > 0
 
 
+@pytest.mark.long
 def test_tour_passes_with_the_uarts_interrupt_from_qemus_own_device(tour: Path) -> None:
-    with bridge("--kernel", tour, "--timeout", "60") as run:
+    with bridge(tour, "--timeout", "60") as run:
         status, errors = run.end()
     verdicts = [line for line in run.said if line.startswith(("PASS", "FAIL"))]
     assert len(verdicts) == 8
@@ -117,7 +118,7 @@ def test_neither_qemu_nor_the_private_daemon_outlives_a_killed_bridge(bridged: P
         assert all(gone(pid) for pid in started)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
 def test_a_signal_ends_qemu_and_the_private_daemon(tmp_path: Path, number: signal.Signals) -> None:
     with bridge("--kernel", flat(tmp_path / "flat.bin", FOR_EVER)) as run:
         while len(started := children(run.process.pid)) < 2:
@@ -128,6 +129,7 @@ def test_a_signal_ends_qemu_and_the_private_daemon(tmp_path: Path, number: signa
     assert all(gone(pid) for pid in started)
 
 
+@pytest.mark.long
 def test_typing_more_than_the_guest_takes_does_not_stop_it(bridged: Path, tmp_path: Path) -> None:
     """Far more than the sockets between hold; the guest never reads its serial port."""
     typed = tmp_path / "typed"
@@ -150,13 +152,14 @@ def closed(descriptor: int, *arguments: str | Path) -> tuple[int, str]:
     return result.returncode, result.stderr.decode()
 
 
+@pytest.mark.long
 def test_a_guest_runs_without_a_standard_output(tmp_path: Path) -> None:
     status, errors = closed(1, "--kernel", flat(tmp_path / "flat.bin", *PRINT_AND_SWITCH_OFF))
     assert status == 0, errors
 
 
 def test_input_needs_a_standard_input() -> None:
-    status, errors = closed(0, "--input")
+    status, errors = closed(0, "guest.elf", "--input")
     assert status == 2
     assert "is closed" in errors
 
@@ -184,15 +187,17 @@ def test_the_time_limit_is_a_status_of_its_own(tmp_path: Path) -> None:
     assert "the time it was given" in errors
 
 
-def test_what_qemu_says_of_its_arguments_is_passed_on() -> None:
-    with bridge("--", "-device", "nonsense") as run:
+def test_what_qemu_says_of_its_arguments_is_passed_on(tmp_path: Path) -> None:
+    with bridge(flat(tmp_path / "flat.bin", FOR_EVER), "--", "-device", "nonsense") as run:
         status, errors = run.end()
     assert status == 122
     assert "'nonsense' is not a valid device model name" in errors
 
 
 def test_a_missing_qemu_is_told_with_its_package(tmp_path: Path) -> None:
-    with bridge(environment=os.environ | {"PATH": str(Path(sys.executable).parent)}) as run:
+    with bridge(
+        flat(tmp_path / "flat.bin", FOR_EVER), environment=os.environ | {"PATH": str(Path(sys.executable).parent)}
+    ) as run:
         status, errors = run.end()
     assert status == 123
     assert "qemu-system-arm" in errors
@@ -204,7 +209,11 @@ def test_a_missing_qemu_is_told_with_its_package(tmp_path: Path) -> None:
         (("--", "-smp", "2"), "chooses one CPU"),
         (("--", "--gdb", "tcp::1234"), "chooses the gdbstub"),
         (("--", "-no-shutdown"), "chooses when QEMU ends"),
-        (("--reset",), "--reset is for a daemon"),
+        (("--", "-kernel", "Image"), "chooses the guest (IMAGE)"),
+        ((), "there is no guest"),
+        (("guest.elf", "--kernel", "Image"), "are two guests"),
+        (("guest.elf", "--json"), "--json"),
+        (("guest.elf", "--reset"), "--reset is for a daemon"),
         (("--private", "--connect", "unix:/nowhere"), "exclude each other"),
     ],
 )
@@ -214,8 +223,56 @@ def test_what_contradicts_the_bridge_is_wrong_usage(arguments: tuple[str, ...], 
     assert why in result.output
 
 
-def test_no_daemon_is_told_before_qemu_is_started() -> None:
-    with bridge("--connect", "unix:/nowhere/at-all") as run:
+def test_no_daemon_is_told_before_qemu_is_started(tmp_path: Path) -> None:
+    with bridge(flat(tmp_path / "flat.bin", FOR_EVER), "--connect", "unix:/nowhere/at-all") as run:
         status, errors = run.end()
     assert status == 121
     assert "/nowhere/at-all" in errors
+
+
+def test_json_of_a_run_is_refused_before_the_commands_name_too() -> None:
+    result = CliRunner().invoke(main, ["--json", "bridge", "guest.elf"])
+    assert (result.exit_code, "there is no JSON of a run" in result.output) == (2, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\x7fELF\x01\x01\x01" + bytes(100), "is not a 64-bit little-endian AArch64 executable"),
+        (b"", "is empty"),
+        (None, "cannot read the image"),
+    ],
+)
+def test_an_image_that_cannot_run_is_refused_as_vgicctl_run_does(tmp_path: Path, data: bytes | None, why: str) -> None:
+    image = tmp_path / "image"
+    if data is not None:
+        image.write_bytes(data)
+    with bridge(image) as run:
+        status, errors = run.end(SOON)
+    assert (status, why in errors) == (124, True), errors
+
+
+@pytest.mark.parametrize("trap", ["bell", "gdb"])
+def test_a_guest_that_faults_for_ever_is_told_with_its_pc_at_the_end_of_its_time(tmp_path: Path, trap: str) -> None:
+    with bridge(flat(tmp_path / "flat.bin", 0), "--timeout", "1", "--trap", trap) as run:
+        status, errors = run.end()
+    assert (status, "at PC 0x200, EL1, in an exception loop" in errors) == (125, True), errors
+
+
+def test_ctrl_c_tells_where_the_guest_is(tmp_path: Path) -> None:
+    newline_for_ever = flat(tmp_path / "flat.bin", *PRINT_FOR_EVER)
+    with bridge(newline_for_ever, "--ram", "64") as run:
+        run.until("")
+        run.process.send_signal(signal.SIGINT)
+        status, errors = run.end(SOON)
+    assert (status, "interrupted, at PC 0x400800" in errors, "loop" in errors) == (130, True, False), errors
+
+
+@pytest.mark.parametrize(("redirected", "status"), [("2>/dev/full", 0), ("| head -c 1", 141)])
+def test_streams_that_take_nothing_end_as_in_vgicctl_run(tmp_path: Path, redirected: str, status: int) -> None:
+    words = PRINT_AND_SWITCH_OFF if status == 0 else PRINT_FOR_EVER
+    image = flat(tmp_path / "flat.bin", *words)
+    command = [sys.executable, "-m", "vgicd_client.ctl.main", "bridge", str(image), "--stats", "--timeout", "20"]
+    script = f'"$@" {redirected}; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", script, "bash", *command], capture_output=True, timeout=60, check=False)
+    assert done.returncode == status, done.stderr

@@ -19,6 +19,7 @@ from vgicd_protocol.events import EventKind
 
 EXAMPLES = CLIENT / "example"
 HEADER = CLIENT / "vgicd_protocol.h"
+GNU17 = pytest.param(("-O3", "-std=gnu17", "-D_GNU_SOURCE", "-DNDEBUG"), marks=pytest.mark.long)
 CONSUMER = """
 #include <vgicd.h>
 int main(void) { struct vgicd *gic = vgicd_new(); vgicd_free(gic); return gic == 0; }
@@ -59,7 +60,7 @@ def test_the_header_has_the_numbers_of_the_declarations() -> None:
     )
 
 
-@pytest.mark.parametrize("also", [("-O2",), ("-O3", "-std=gnu17", "-D_GNU_SOURCE", "-DNDEBUG")], ids=["c99", "gnu17"])
+@pytest.mark.parametrize("also", [("-O2",), GNU17], ids=["c99", "gnu17"])
 @pytest.mark.parametrize("source", ["vgicd.c", "example/emulator.c", "example/first.c"])
 def test_no_source_has_a_warning(tmp_path: Path, source: str, also: tuple[str, ...]) -> None:
     """Also in a build with habits of its own."""
@@ -111,6 +112,7 @@ def test_the_release_is_the_projects() -> None:
     assert f"project(vgicd VERSION {release} " in (CLIENT / "CMakeLists.txt").read_text()
 
 
+@pytest.mark.long
 def test_cmake_installs_what_find_package_and_pkg_config_find(tmp_path: Path) -> None:
     """As somebody else's project does it, from a folder that knows the installed one only."""
     require_tool("cmake", "cmake")
@@ -157,13 +159,12 @@ def test_cmake_builds_it_inside_another_project_shared_and_sanitized(tmp_path: P
     assert not (tmp_path / "whole" / "vgicd" / "vgicd_emulator").exists()
 
 
-@pytest.mark.parametrize("times", [1, 2])
 def test_the_example_emulator_passes_on_a_daemon_as_it_finds_it(
-    flavour: str, builds: Path, daemon: PrivateDaemon, times: int
+    flavour: str, builds: Path, daemon: PrivateDaemon
 ) -> None:
     program = build(flavour, builds, EXAMPLES / "emulator.c")
     wrapper = VALGRIND if flavour == "valgrind" else ()
-    for _ in range(times):
+    for _ in range(2):
         said = run(*wrapper, program, daemon.address)
         assert said == "timer ticks 10, pulses 3, SGIs 1, spurious 0, unexpected 0, aborts 0\nPASS\n"
 

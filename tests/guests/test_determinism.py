@@ -20,7 +20,6 @@ from vgicd_machine.gic.port import GicPort
 from vgicd_machine.gic.socket_port import open_port
 from vgicd_machine.run import Guest
 
-CPUS = 4
 LIMIT = 400.0
 
 Place = Callable[[int], AbstractContextManager[GicPort]]
@@ -47,20 +46,22 @@ def log_of(place: Place, guest: Guest, script: Script | None = None) -> str:
     return log.text
 
 
-def tour(seed: int) -> Guest:
+def tour(seed: int, cpus: int) -> Guest:
     require_tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
-    return Guest(guests.build(), cpus=CPUS, seed=seed)
+    return Guest(guests.build(), cpus=cpus, seed=seed)
 
 
-def test_three_runs_of_a_seed_are_one_on_bare_metal_and_another_seeds_is_another() -> None:
+@pytest.mark.parametrize("cpus", [2, pytest.param(4, marks=pytest.mark.long)])
+def test_three_runs_of_a_seed_are_one_on_bare_metal_and_another_seeds_is_another(cpus: int) -> None:
     """On several CPUs, whose turns the seed draws; the interrupt controller in a daemon and in this process."""
-    first = log_of(daemon, tour(1))
-    assert log_of(daemon, tour(1)) == first
-    assert log_of(here, tour(1)) == first
-    other = log_of(here, tour(2))
+    first = log_of(daemon, tour(1, cpus))
+    assert log_of(daemon, tour(1, cpus)) == first
+    assert log_of(here, tour(1, cpus)) == first
+    other = log_of(here, tour(2, cpus))
     assert other.partition("\n")[2] != first.partition("\n")[2], "only the first line, which names the seed, differs"
 
 
+@pytest.mark.long
 def test_three_runs_of_u_boot_are_one() -> None:
     require_fetched("u-boot")
     guest = Guest(guests.fetched("u-boot"), firmware=True)

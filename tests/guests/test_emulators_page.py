@@ -55,6 +55,7 @@ def test_the_vector_in_c_compiles(tmp_path: Path) -> None:
     subprocess.run(["gcc", *STRICT, f"-I{C}", "-c", "-o", os.devnull, source], check=True)
 
 
+@pytest.mark.long
 def test_every_command_of_the_page_prints_what_the_page_shows(tmp_path: Path) -> None:
     require_tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
     cache = tmp_path / ".cache" / "guests"

@@ -107,12 +107,12 @@ WHY = {
 @pytest.mark.parametrize(
     ("variant", "failed", "status"),
     [
-        ("correct", set(), 0),
-        ("correct", {"masking"}, 1),
+        pytest.param("correct", set(), 0, marks=pytest.mark.long),
+        pytest.param("correct", {"masking"}, 1, marks=pytest.mark.long),
         ("xen", {"masking", "fiq-groups"}, 0),
         ("xen", {"masking", "fiq-groups", "timer-ppi"}, 1),
         ("xen", {"masking"}, 1),
-        ("xen", set(), 1),
+        pytest.param("xen", set(), 1, marks=pytest.mark.long),
     ],
 )
 def test_demo_is_content_only_with_what_is_expected(
@@ -126,7 +126,9 @@ def test_demo_is_content_only_with_what_is_expected(
     assert ("masking (not expected" in result.output) == (variant == "xen" and "masking" not in failed)
 
 
-@pytest.mark.parametrize(("why", "status"), [(WHY["masking"], 0), ("lost by GICD_ICENABLER", 1)])
+@pytest.mark.parametrize(
+    ("why", "status"), [pytest.param(WHY["masking"], 0, marks=pytest.mark.long), ("lost by GICD_ICENABLER", 1)]
+)
 def test_demo_is_not_content_with_another_text_of_the_same_scenario(
     tour: Path, monkeypatch: pytest.MonkeyPatch, why: str, status: int
 ) -> None:

@@ -70,7 +70,7 @@ def daemon() -> Iterator[PrivateDaemon]:
     ("listing", "options"),
     [
         pytest.param(ACCESS, (), id="access"),
-        pytest.param(WAIT, ("--patience", "60"), id="waiting"),
+        pytest.param(WAIT, ("--patience", "60"), id="waiting", marks=pytest.mark.long),
         pytest.param(SPIN, ("--held",), id="spinning, held"),
         pytest.param(SPIN, (), id="spinning", marks=pytest.mark.long),
         pytest.param(TALK, (), id="talking", marks=pytest.mark.long),
@@ -138,6 +138,7 @@ def test_a_daemon_that_answers_no_more_ends_the_run(
         assert "no reply from" in end_of(run, time.monotonic())
 
 
+@pytest.mark.long
 def test_a_daemon_that_is_there_again_is_not_the_guests_any_more(tmp_path: Path) -> None:
     socket = tmp_path / "again.sock"
     command = [sys.executable, "-m", "vgicd.cli", "serve", "--unix", str(socket)]

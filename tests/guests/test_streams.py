@@ -32,7 +32,7 @@ def run(redirections: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [pytest.param("<&-", marks=pytest.mark.long), "<&- >&- 2>&-"])
 def test_what_is_closed_does_not_become_the_daemons_connection(tmp_path: Path, closed: str) -> None:
     image = program(tmp_path, UART + say("!") + ASK_FOR_EVER.replace("17ffffff    b       .-4", "") + SYSTEM_OFF)
     done = run(closed, image)
@@ -46,7 +46,9 @@ def test_a_console_that_is_full_is_said(tmp_path: Path) -> None:
     assert done.stderr == f"vgicd_machine: cannot write the guest's console: {FULL}\n"
 
 
-@pytest.mark.parametrize("listing", [ASK_FOR_EVER, SYSTEM_OFF], ids=["while it runs", "at its end"])
+@pytest.mark.parametrize(
+    "listing", [ASK_FOR_EVER, pytest.param(SYSTEM_OFF, marks=pytest.mark.long)], ids=["while it runs", "at its end"]
+)
 def test_a_log_that_is_full_is_said(tmp_path: Path, listing: str) -> None:
     done = run("", program(tmp_path, listing), "--in-process", "--log", "/dev/full")
     assert done.returncode == MachineError.status
@@ -55,6 +57,7 @@ def test_a_log_that_is_full_is_said(tmp_path: Path, listing: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_the_first_failure_is_said_not_that_the_log_is_full_besides(tmp_path: Path) -> None:
     image = program(tmp_path, "14000000    b       .")
     done = run("", image, "--in-process", "--log", "/dev/full", "--timeout", "0.2")

@@ -177,6 +177,7 @@ def test_a_pipe_is_typed_only_if_asked_for(tmp_path: Path) -> None:
     assert piped(image, "--in-process", "--timeout", "0.5", keys=b"q").stdout == b""
 
 
+@pytest.mark.long
 def test_keys_of_a_pipe_are_as_deterministic_as_the_guest(tmp_path: Path) -> None:
     image = program(tmp_path, UART + ECHO_UNTIL_Q + SYSTEM_OFF)
     logs = []
@@ -188,12 +189,18 @@ def test_keys_of_a_pipe_are_as_deterministic_as_the_guest(tmp_path: Path) -> Non
     assert logs[0] == logs[1]
 
 
-def test_a_reset_reboots_if_asked_for_and_reads_the_image_anew(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_reset_ends_the_run_unless_it_is_to_reboot(tmp_path: Path) -> None:
     image = program(tmp_path, UART + say("boot\n") + ECHO_UNTIL_Q + SYSTEM_RESET)
     done = piped(image, "--in-process", "--input", keys=b"q")
     assert (done.returncode, done.stdout) == (0, b"boot\nq")
     assert b"the guest asked for a reset, which ends the run" in done.stderr
-    done = piped(image, "--input", "--on-reset", "reboot", "--timeout", "1", keys=b"xq.yq.")
+
+
+@pytest.mark.parametrize("where", [("--in-process",), pytest.param((), marks=pytest.mark.long)], ids=["here", "daemon"])
+def test_a_reset_reboots_if_asked_for_and_reads_the_image_anew(tmp_path: Path, where: tuple[str, ...]) -> None:
+    image = program(tmp_path, UART + say("boot\n") + ECHO_UNTIL_Q + SYSTEM_RESET)
+    done = piped(image, *where, "--input", "--on-reset", "reboot", "--timeout", "1", keys=b"xq.yq.")
     assert re.fullmatch(rb"boot\nxqboot\n\.?yqboot\n\.?", done.stdout), "what was in the UART is lost by a reset"
     assert b"not switched itself off" in done.stderr
 

@@ -42,8 +42,10 @@ def ignore(_text: str) -> None:
     """A console that nobody reads."""
 
 
-@pytest.mark.parametrize("lrs", [4, 1])
-@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("cpus", "lrs"),
+    [(2, 1), (4, 4), *(pytest.param(*it, marks=pytest.mark.long) for it in ((1, 1), (1, 4), (2, 4), (4, 1)))],
+)
 def test_tour_passes_over_the_socket(tour: Path, cpus: int, lrs: int) -> None:
     with private_daemon(vcpus=cpus, lrs=lrs) as daemon, open_port(daemon.address) as port:
         outcome = run_image(port, tour, ignore, cpus=cpus, seconds=LIMIT)
@@ -107,6 +109,7 @@ SPEAK_AND_SPIN = """
 """
 
 
+@pytest.mark.long
 def test_daemon_killed_while_the_guest_does_not_touch_it_is_noticed(tmp_path: Path) -> None:
     endless = tmp_path / "endless.bin"
     endless.write_bytes(words(SPEAK_AND_SPIN))
