@@ -14,10 +14,10 @@ from enum import Enum
 from importlib.resources import files
 from typing import Final
 
-from vgicd_bridge import instruction, stage2
+from vgicd_bridge import instruction, stage2, whereabouts
 from vgicd_bridge.devices import HIDDEN as QEMU_GIC
 from vgicd_bridge.devices import IAR, Devices
-from vgicd_bridge.emulator import RAM_BASE, Emulator
+from vgicd_bridge.emulator import HIDDEN, RAM_BASE, Emulator
 from vgicd_bridge.errors import EmulatorLost, GuestFault, TimeLimit
 from vgicd_bridge.gic import Gic
 from vgicd_bridge.instruction import Access
@@ -83,6 +83,15 @@ class Bridge:
             if not emulator.control.ending:
                 raise emulator.lost(error) from error
         return emulator.control.ending
+
+    def where(self) -> str:
+        """Stop the guest; for people, where it is. Raises `EmulatorLost`."""
+        control = self._emulator.control
+        control.command("stop")
+        place = whereabouts.place(control.monitor)
+        if self._stub <= place.pc < self._stub + HIDDEN:
+            return f"at PC {self._mailbox.pc:#x}, in an access to its GIC"
+        return str(place)
 
     def _prepare(self) -> None:
         """Put the stub and its tables into memory, and have the CPU begin there."""

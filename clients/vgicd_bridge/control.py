@@ -26,10 +26,11 @@ class Control:
         self.take()
         return any("QMP" in answer for answer in self._answers)
 
-    def command(self, name: str) -> Any:
+    def command(self, name: str, **arguments: str) -> Any:
         """What the command returns. Raises `EmulatorLost` when QEMU refuses it."""
         self._answers.clear()
-        self.channel.send(json.dumps({"execute": name}).encode() + b"\n")
+        given = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self.channel.send(json.dumps({"execute": name, "arguments": given}).encode() + b"\n")
         while not self._answers:
             self.channel.wait()
             self.take()
@@ -41,6 +42,10 @@ class Control:
     def cpu(self) -> str:
         """The QOM path of the CPU."""
         return str(self.command("query-cpus-fast")[0]["qom-path"])
+
+    def monitor(self, line: str) -> str:
+        """What QEMU's monitor for people says to `line`."""
+        return str(self.command("human-monitor-command", command_line=line))
 
     def take(self) -> None:
         """Take in what has come, without waiting."""

@@ -41,7 +41,7 @@ _OURS: Final = {
     "-machine": "the machine",
     "-smp": "one CPU",
     "-cpu": "the CPU's model (--cpu)",
-    "-m": "the memory (--memory)",
+    "-m": "the memory (--ram)",
     "-accel": "the accelerator",
     "-enable-kvm": "the accelerator",
     "-S": "when the machine starts",
@@ -52,8 +52,12 @@ _OURS: Final = {
     "-nographic": "the first serial port",
     "-daemonize": "the process",
     "-no-shutdown": "when QEMU ends",
-    "-bios": "the way of booting (--kernel)",
-    "-pflash": "the way of booting (--kernel)",
+    "-kernel": "the guest (IMAGE)",
+    "-initrd": "the initial RAM disk (--initrd)",
+    "-append": "the kernel's command line (--append)",
+    "-dtb": "the device tree (--dtb)",
+    "-bios": "the way of booting (IMAGE)",
+    "-pflash": "the way of booting (IMAGE)",
 }
 
 
@@ -63,6 +67,11 @@ def refused_argument(arguments: Sequence[str]) -> str | None:
         if (what := _OURS.get(argument.replace("--", "-", 1))) is not None:
             return f"{argument}: the bridge itself chooses {what}"
     return None
+
+
+def loads_guest(arguments: Sequence[str]) -> bool:
+    """Whether QEMU's `arguments` have it load something into memory (`-device loader,...`), which may be a guest."""
+    return any(argument.partition(",")[0] in ("loader", "driver=loader") for argument in arguments)
 
 
 def require_programs() -> None:
@@ -125,6 +134,7 @@ class Emulator:
                 stdout=log,
                 stderr=log,
                 pass_fds=(descriptor,),
+                process_group=0,  # Ctrl-C is the bridge's, which asks QEMU where the guest is before it ends it
             )
         self._stack.callback(self._kill)
         qtest, qmp, gdb, self.console = (self._accept(one) for one in listeners)
