@@ -171,11 +171,12 @@ def test_a_reset_that_is_not_allowed_or_about_nobody_is_a_sentence(off: str, dae
     assert (status, "which --connect names" in stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_a_paced_guest_runs_to_its_end(off: str) -> None:
     assert run(off, "--in-process", "--paced") == (0, "")
 
 
-@pytest.mark.parametrize("module", ["vgicd_machine", "vgicd_machine.demo"])
+@pytest.mark.parametrize("module", ["vgicd_machine", pytest.param("vgicd_machine.demo", marks=pytest.mark.long)])
 def test_without_the_engine_the_extra_is_named(module: str, endless: str, tmp_path: Path) -> None:
     (tmp_path / "unicorn.py").write_text("raise ImportError('No module named unicorn')\n")
     arguments = [endless] if module == "vgicd_machine" else []
@@ -224,7 +225,7 @@ def test_a_log_that_cannot_be_written_is_a_sentence(endless: str, tmp_path: Path
     assert (status, "cannot write the operation log" in stderr) == (MachineError.status, True)
 
 
-@pytest.mark.parametrize(("said", "status"), [("7", 7), ("130", 119)])
+@pytest.mark.parametrize(("said", "status"), [pytest.param("7", 7, marks=pytest.mark.long), ("130", 119)])
 def test_the_guests_status_is_the_commands_below_the_machines(tmp_path: Path, said: str, status: int) -> None:
     image = program(tmp_path, UART + say(f"EXIT: STATUS={said}\n") + SYSTEM_OFF)
     ended, stderr = run(image, "--in-process")
@@ -249,7 +250,9 @@ def test_statistics_and_audit_are_told_on_standard_error(off: str) -> None:
     ("arguments", "sentence"),
     [
         (["--private", "--in-process"], "--private and --in-process exclude each other"),
-        (["--deterministic", "--paced"], "--deterministic and --paced exclude each other"),
+        pytest.param(
+            ["--deterministic", "--paced"], "--deterministic and --paced exclude each other", marks=pytest.mark.long
+        ),
     ],
 )
 def test_what_cannot_be_both_is_refused(endless: str, arguments: list[str], sentence: str) -> None:
