@@ -7,8 +7,8 @@ for which thread it accesses memory either, so banked registers are named by the
 from __future__ import annotations
 
 import os
-import re
 import queue
+import re
 import subprocess
 import sys
 import threading
