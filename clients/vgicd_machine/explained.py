@@ -53,6 +53,15 @@ XEN: Final = (
     Explained("sgi", ("D6",), "the sources seen are 0x2, not {others:#x}", cpus=3),
     # the SGIs that `sgi` leaves behind come here, each as one more +4 -4
     Explained("nested-priorities", ("D6",), "cpu 0 ran ([+]4 -4 )+[+]1 -1 , not [+]1 [+]5 -5 -1 ", cpus=3),
+    # with three list registers one of them comes while the first nest is still open
+    Explained(
+        "nested-priorities",
+        ("D6",),
+        f"cpu 0 ran [+]2 [+]3 [+]4 -4 -3 ([+]4 -4 )+-2 [+]1 -1 , not {_NESTING}",
+        cpus=3,
+        lrs=3,
+        least_lrs=3,
+    ),
     # what is active keeps out, or is forgotten if it is not
     Explained(
         "nested-priorities",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from vgicd_machine.machine import Machine
 
 QEMU: Final = "qemu-system-aarch64"
 QEMUS_SPIS: Final = 256
-LIMIT: Final = 60  # seconds; less than one is enough on an idle machine
+LIMIT: Final = 30  # seconds; less than one is enough on an idle machine
 
 QUICK: Final = [program for program in PROGRAMS if not program.long]
 LONG: Final = [program for program in PROGRAMS if program.long]
@@ -95,15 +96,24 @@ def compare(program: Program, expected: tuple[bytes, int], ours: tuple[bytes, in
     assert b"WRONG" not in expected[0], "the program is right where it judges itself"
 
 
-def check(program: Program, *more: str) -> None:
+@cache
+def as_on_qemu(program: Program) -> tuple[bytes, int]:
+    """What QEMU shows; once more if the host was too busy for a guest whose time is the host's."""
     image = build(program)
-    compare(program, on_qemu(program, image), on_machine(program, image, *more))
+    try:
+        shown = on_qemu(program, image)
+    except pytest.fail.Exception:
+        return on_qemu(program, image)
+    return on_qemu(program, image) if b"WRONG" in shown[0] else shown
+
+
+def check(program: Program, *more: str) -> None:
+    compare(program, as_on_qemu(program), on_machine(program, build(program), *more))
 
 
 @pytest.mark.parametrize("program", [program for program in QUICK if not program.typed], ids=lambda it: it.name)
 def test_program_prints_and_ends_as_on_qemu(program: Program) -> None:
-    image = build(program)
-    compare(program, on_qemu(program, image), in_this_process(program, image))
+    compare(program, as_on_qemu(program), in_this_process(program, build(program)))
 
 
 def test_program_that_is_typed_to_prints_and_ends_as_on_qemu() -> None:

@@ -63,7 +63,8 @@ class Terminal:
 @contextmanager
 def on_terminal(image: str, *arguments: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "vgicd_machine", image, *arguments]
+    # whoever runs the tests under nohup has SIGHUP ignored, and so would what is tested
+    command = ["env", "--default-signal=HUP", sys.executable, "-m", "vgicd_machine", image, *arguments]
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     try:
         yield Terminal(master, slave, process)
